@@ -1,0 +1,53 @@
+# Everything a developer or a newcomer does with the project. `make` alone lists it.
+UV := .tools/bin/uv
+PY := .venv/bin/python
+PACKAGES := $(wildcard libs/* services/* strategies/* tools/*)
+STAMP := .venv/.ready
+export UV_PYTHON_DOWNLOADS := never
+
+.PHONY: help setup check format test demo bench chaos-spine lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## make .venv with everything in it, the barque command included
+
+$(UV):
+	python3 -m venv .tools
+	.tools/bin/pip install --quiet --disable-pip-version-check uv==0.13.8
+
+$(STAMP): requirements.lock pyproject.toml $(wildcard */*/pyproject.toml) | $(UV)
+	@test -x $(PY) || $(UV) venv --quiet --python python3 .venv
+	$(UV) pip install --quiet --python $(PY) --require-hashes -r requirements.lock
+	$(UV) pip install --quiet --python $(PY) --no-deps --no-build-isolation $(addprefix -e ./,$(PACKAGES))
+	@touch $@
+
+lock: | $(UV) ## resolve requirements.lock anew
+	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate --group pyproject.toml:dev \
+		$(foreach p,$(PACKAGES),--no-emit-package $$(sed -n 's/^name = "\(.*\)"/\1/p' $p/pyproject.toml)) \
+		$(addsuffix /pyproject.toml,$(PACKAGES)) --all-extras -o requirements.lock
+
+check: $(STAMP) ## format, lint, types, import rules
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-cache
+
+format: $(STAMP) ## put the code into its format
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+test: $(STAMP) ## every test that belongs to a change
+	$(PY) -m pytest -m "not slow"
+
+demo: $(STAMP) ## the whole system on this machine, on embedded servers
+	.venv/bin/barque demo
+
+chaos-spine: $(STAMP) ## kill every service at random moments of a replay and compare with an undisturbed one
+	$(PY) -m pytest -m slow tests/integration/test_chaos_spine.py
+
+bench: $(STAMP) ## measure, and write docs/benchmarks.md
+	$(PY) -m benchmarks
+
+clean: ## remove what setup and demo made
+	rm -rf .venv .tools .barque

@@ -1,0 +1,1 @@
+"""Barque's common library: messages, nodes, the bus, strategies' API, configuration, observability."""

@@ -1,0 +1,74 @@
+"""What is traded: one `Instrument` per symbol, and the one crossing from market floats to exact money.
+
+`price(x)` and `quantity(x)` are the only places where a float becomes a `Decimal`.
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
+from typing import Literal
+
+import msgspec
+
+AssetClass = Literal["fx", "future", "stock", "option", "crypto", "cfd"]
+
+
+class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One thing to trade, as `[[instruments]]` of `barque.toml` gives it."""
+
+    symbol: str
+    asset_class: AssetClass = "fx"
+    currency: str
+    """In which prices and PnL are."""
+    base_currency: str = ""
+    """What is bought (`USD` of USDJPY); empty where there is none."""
+    tick_size: Decimal
+    """Smallest price step."""
+    contract_size: Decimal | None = None
+    """Units per contract; 100,000 for FX, 1 otherwise, unless given."""
+    quantity_step: Decimal = Decimal(1)
+    """Quantities are multiples of it, in contracts."""
+    min_quantity: Decimal | None = None
+    """Smallest order, contracts; `quantity_step` unless given."""
+    calendar: str = "24/7"
+    """`24/7`, `FX`, or an exchange's MIC code (`barque.calendars`)."""
+    exchange: str = ""
+    max_spike_fraction: float = 0.1
+    """A tick further than this from the last good price is quarantined."""
+
+    def __post_init__(self) -> None:
+        for name in ("tick_size", "quantity_step"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{self.symbol}: {name} must be positive")
+
+    @property
+    def multiplier(self) -> Decimal:
+        """Units per contract: what a price difference is multiplied by."""
+        if self.contract_size is not None:
+            return self.contract_size
+        return Decimal(100_000) if self.asset_class == "fx" else Decimal(1)
+
+    @property
+    def on_margin(self) -> bool:
+        """True: a trade moves only its profit and loss in cash (FX, futures, CFD); False: its whole value."""
+        return self.asset_class in ("fx", "future", "cfd")
+
+    def price(self, value: float | Decimal) -> Decimal:
+        """`value` on the price grid, half to even.
+
+        >>> Instrument(symbol="EURUSD", currency="USD", tick_size=Decimal("0.00001")).price(1.386764999)
+        Decimal('1.38676')
+        """
+        exact = value if isinstance(value, Decimal) else Decimal(repr(value))
+        steps = (exact / self.tick_size).to_integral_value(rounding=ROUND_HALF_EVEN)
+        return (steps * self.tick_size).quantize(self.tick_size)
+
+    def quantity(self, value: float | Decimal) -> Decimal:
+        """`value` on the quantity grid, towards zero."""
+        exact = value if isinstance(value, Decimal) else Decimal(repr(value))
+        steps = (exact / self.quantity_step).to_integral_value(rounding=ROUND_DOWN)
+        return (steps * self.quantity_step).quantize(self.quantity_step)
+
+    def notional(self, price: Decimal, quantity: Decimal) -> Decimal:
+        """Absolute value of `quantity` contracts at `price`, in `currency`."""
+        return abs(quantity) * self.multiplier * price

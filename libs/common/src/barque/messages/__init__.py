@@ -1,0 +1,78 @@
+"""Everything that is said on the bus: one frozen struct per message, one file per stage of the flow.
+
+Market numbers are `float`; money, order prices and quantities are `Decimal`; times are `int` nanoseconds UTC.
+Evolution: optional fields may be added at the end; anything else is a new name (`tests/golden/` guards it).
+"""
+
+from barque.messages.control import (
+    Alert,
+    ClockTicked,
+    DeadLetter,
+    Flatten,
+    Halt,
+    Resume,
+    SetLimit,
+    StartStrategy,
+    StopStrategy,
+)
+from barque.messages.market import Bar, FeedStatus, Mark, Quote, Trade
+from barque.messages.orders import (
+    AccountSnapshot,
+    CancelOrder,
+    Fill,
+    ModifyOrder,
+    OrderAccepted,
+    OrderCancelled,
+    OrderExpired,
+    OrderRejected,
+    OrderUnknown,
+    PositionSnapshot,
+    RejectReason,
+    SignalRejected,
+    SubmitOrder,
+)
+from barque.messages.portfolio import EquityMarked, PositionChanged, ReconciliationReport
+from barque.messages.signals import CancelRequest, Signal
+from barque.messages.topics import Message, Topic, decode_batch, encode_batch, id_of, root_of, time_of
+
+__all__ = [
+    "AccountSnapshot",
+    "Alert",
+    "Bar",
+    "CancelOrder",
+    "CancelRequest",
+    "ClockTicked",
+    "DeadLetter",
+    "EquityMarked",
+    "FeedStatus",
+    "Fill",
+    "Flatten",
+    "Halt",
+    "Mark",
+    "Message",
+    "ModifyOrder",
+    "OrderAccepted",
+    "OrderCancelled",
+    "OrderExpired",
+    "OrderRejected",
+    "OrderUnknown",
+    "PositionChanged",
+    "PositionSnapshot",
+    "Quote",
+    "ReconciliationReport",
+    "RejectReason",
+    "Resume",
+    "SetLimit",
+    "Signal",
+    "SignalRejected",
+    "StartStrategy",
+    "StopStrategy",
+    "SubmitOrder",
+    "Topic",
+    "Trade",
+    "decode_batch",
+    "encode_batch",
+    "id_of",
+    "root_of",
+    "time_of",
+]

@@ -1,0 +1,79 @@
+"""Time, commands, alerts and what could not be read."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Severity = Literal["info", "warning", "critical"]
+
+
+class ClockTicked(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag="ck"):
+    """Time is a message: it is now `now_ns`. On a `wall` clock each shell feeds it; on a `feed` clock the feed writes it."""
+
+    now_ns: int
+
+
+class _Command(msgspec.Struct, frozen=True, kw_only=True):
+    command_id: str
+    """Given by whoever commands, so that a repeat is known as one."""
+    ts_event_ns: int
+    actor: str
+    reason: str = ""
+
+
+class Halt(_Command, frozen=True, kw_only=True, tag="Halt"):
+    """Stop every new order of the book. Written by gateway, operators, breakers; read by all nodes."""
+
+
+class Resume(_Command, frozen=True, kw_only=True, tag="Resume"):
+    """Lift a halt. Written by gateway or an operator with the token; read by all nodes."""
+
+
+class Flatten(_Command, frozen=True, kw_only=True, tag="Flatten"):
+    """Cancel every order and close every position. Written by gateway; read by the router."""
+
+
+class StartStrategy(_Command, frozen=True, kw_only=True, tag="StartStrategy"):
+    """Let a strategy trade again. Written by gateway; read by that strategy's node."""
+
+    strategy_id: str
+
+
+class StopStrategy(_Command, frozen=True, kw_only=True, tag="StopStrategy"):
+    """Let a strategy send no more signals. Written by gateway; read by that strategy's node."""
+
+    strategy_id: str
+
+
+class SetLimit(_Command, frozen=True, kw_only=True, tag="SetLimit"):
+    """Change one risk limit until the next restart of the book. Written by gateway; read by the router."""
+
+    limit: str
+    value: str
+    symbol: str = ""
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True, tag="Alert"):
+    """Something a person should know. Written by everyone; read by gateway (page, Telegram, webhook, email)."""
+
+    name: str
+    """snake_case; each has a page in `docs/runbooks/`."""
+    ts_event_ns: int
+    severity: Severity
+    source: str
+    text: str
+    """What happened, to which id, what to do next."""
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, tag="DeadLetter"):
+    """An entry or message that could not be handled: its bytes and where it was. Written by any shell."""
+
+    node: str
+    stream: str
+    entry_id: str
+    reason: str
+    raw: bytes
+    index: int = -1
+    """Position inside the entry's batch; -1: the whole entry."""

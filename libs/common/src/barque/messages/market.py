@@ -1,0 +1,110 @@
+"""What the market said: quotes, trades, the state of a feed, marks and bars.
+
+`Quote`, `Trade` and `Bar` are the hot path: encoded as arrays, untracked by the garbage collector.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+PriceType = Literal["bid", "ask", "mid", "last"]
+FeedState = Literal["connected", "disconnected", "heartbeat", "gap", "stale", "safe_mode", "finished"]
+
+
+class Quote(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag="q"):
+    """Best bid and ask of one symbol. Written by feeds; read by barbuilder, tick strategies, the paper sender."""
+
+    symbol: str
+    ts_event_ns: int
+    """When the venue says it happened, UTC."""
+    ts_recv_ns: int
+    """When our shell saw it; equals `ts_event_ns` where the book's clock is `feed`."""
+    bid: float
+    ask: float
+    bid_size: float = 0.0
+    ask_size: float = 0.0
+
+    @property
+    def id(self) -> str:
+        """`<symbol>.<ts_event_ns>`: the name other messages give as their `root`."""
+        return f"{self.symbol}.{self.ts_event_ns}"
+
+
+class Trade(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag="t"):
+    """One trade print. Written by feeds; read by barbuilder, tick strategies, the paper sender."""
+
+    symbol: str
+    ts_event_ns: int
+    ts_recv_ns: int
+    price: float
+    size: float
+
+    @property
+    def id(self) -> str:
+        """`<symbol>.<ts_event_ns>`: the name other messages give as their `root`."""
+        return f"{self.symbol}.{self.ts_event_ns}"
+
+
+class FeedStatus(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="fs"):
+    """A change in a feed's health, or its heartbeat. Written by feeds; read by strategies, gateway."""
+
+    feed: str
+    ts_event_ns: int
+    state: FeedState
+    symbol: str = ""
+    """Empty: the whole feed."""
+    dropped: int = 0
+    """Ticks lost in a gap, oldest first, when the bus could not be reached."""
+    detail: str = ""
+
+
+class Mark(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag="m"):
+    """Latest prices of one symbol, at most every 250 ms. Written by barbuilder; read by router, portfolio, gateway.
+
+    A price that has not been seen is NaN.
+    """
+
+    symbol: str
+    ts_event_ns: int
+    bid: float
+    ask: float
+    last: float
+
+    @property
+    def price(self) -> float:
+        """The price to value a position at: mid where both sides are known, else whatever is known (or NaN)."""
+        mid = (self.bid + self.ask) / 2
+        if mid == mid:
+            return mid
+        return next((p for p in (self.last, self.bid, self.ask) if p == p), float("nan"))
+
+
+class Bar(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag="b"):
+    """One completed bar. Written by barbuilder (and by feeds that only deliver bars); read by strategies,
+    portfolio, the paper sender, gateway. A bar is published once and never changed."""
+
+    symbol: str
+    interval: str
+    """A duration such as `1m`, `5m`, `1h`, `1d`."""
+    price: PriceType
+    ts_open_ns: int
+    """Start of the bar's interval, inclusive."""
+    ts_close_ns: int
+    """End of the bar's interval, exclusive; the bar's event time."""
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float = 0.0
+    """Traded size; 0 where the bar is made of quotes."""
+    tick_count: int = 0
+    """Ticks inside; 0 in a flat bar that fills a gap."""
+    root: str = ""
+    """Id of the tick that completed it; empty where the clock or the feed did."""
+
+    @property
+    def id(self) -> str:
+        """The natural key: `<symbol>.<interval>.<price>.<ts_open_ns>`."""
+        return f"{self.symbol}.{self.interval}.{self.price}.{self.ts_open_ns}"

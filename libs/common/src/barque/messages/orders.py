@@ -1,0 +1,194 @@
+"""Orders on their way to a broker, and what the broker said of them."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from enum import StrEnum
+
+import msgspec
+
+from barque.messages.signals import OrderType, Side, TimeInForce
+
+
+class RejectReason(StrEnum):
+    """Why a signal or an order was refused; the first word of every rejection a person reads."""
+
+    HALTED = "halted"
+    UNKNOWN_SYMBOL = "unknown_symbol"
+    UNKNOWN_STRATEGY = "unknown_strategy"
+    NO_PRICE = "no_price"
+    QUANTITY = "quantity"
+    PRICE = "price"
+    POSITION_LIMIT = "position_limit"
+    NOTIONAL_LIMIT = "notional_limit"
+    ORDER_SIZE_LIMIT = "order_size_limit"
+    EXPIRED = "expired"
+    DUPLICATE = "duplicate"
+    UNSUPPORTED = "unsupported"
+    UNKNOWN_ORDER = "unknown_order"
+    VENUE = "venue"
+
+
+class SubmitOrder(msgspec.Struct, frozen=True, kw_only=True, tag="SubmitOrder"):
+    """An order to send. Written by the router; read by senders and portfolio."""
+
+    order_id: str
+    """Ours: a digest of signal id and leg."""
+    cause: str
+    """The signal's id."""
+    root: str
+    strategy_id: str
+    account: str
+    symbol: str
+    ts_event_ns: int
+    side: Side
+    quantity: Decimal
+    """Contracts, positive."""
+    order_type: OrderType = "market"
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    time_in_force: TimeInForce = "gtc"
+    valid_until_ns: int | None = None
+    parent_id: str | None = None
+    """Held until this order fills (a bracket's exits)."""
+    oco_group: str | None = None
+    """A fill of one cancels the others of the group."""
+    tag: str = ""
+    reason: str = ""
+
+
+class CancelOrder(msgspec.Struct, frozen=True, kw_only=True, tag="CancelOrder"):
+    """A request to cancel. Written by the router; read by senders."""
+
+    order_id: str
+    cause: str
+    root: str
+    strategy_id: str
+    account: str
+    symbol: str
+    ts_event_ns: int
+
+
+class ModifyOrder(msgspec.Struct, frozen=True, kw_only=True, tag="ModifyOrder"):
+    """A request to change a working order; None keeps a field. Written by the router; read by senders."""
+
+    order_id: str
+    cause: str
+    root: str
+    strategy_id: str
+    account: str
+    symbol: str
+    ts_event_ns: int
+    quantity: Decimal | None = None
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+
+
+class SignalRejected(msgspec.Struct, frozen=True, kw_only=True, tag="SignalRejected"):
+    """A signal that became no order. Written by the router; read by the strategy and portfolio."""
+
+    signal_id: str
+    cause: str
+    root: str
+    strategy_id: str
+    symbol: str
+    ts_event_ns: int
+    reason: RejectReason
+    detail: str
+    """For people: what happened and what to do."""
+    limit: str = ""
+    actual: str = ""
+
+
+class _OrderEvent(msgspec.Struct, frozen=True, kw_only=True):
+    order_id: str
+    cause: str
+    root: str
+    strategy_id: str
+    account: str
+    symbol: str
+    ts_event_ns: int
+
+
+class OrderAccepted(_OrderEvent, frozen=True, kw_only=True, tag="OrderAccepted"):
+    """The broker holds the order. Written by senders; read by router, strategies, portfolio."""
+
+    venue_order_id: str = ""
+
+
+class OrderRejected(_OrderEvent, frozen=True, kw_only=True, tag="OrderRejected"):
+    """The order will never trade. Written by senders; read by router, strategies, portfolio."""
+
+    reason: RejectReason
+    detail: str = ""
+
+
+class OrderCancelled(_OrderEvent, frozen=True, kw_only=True, tag="OrderCancelled"):
+    """The rest of the order is withdrawn. Written by senders; read by router, strategies, portfolio."""
+
+    filled_quantity: Decimal = Decimal(0)
+    detail: str = ""
+
+
+class OrderExpired(_OrderEvent, frozen=True, kw_only=True, tag="OrderExpired"):
+    """The rest of the order ran out of time. Written by senders; read by router, strategies, portfolio."""
+
+    filled_quantity: Decimal = Decimal(0)
+
+
+class OrderUnknown(_OrderEvent, frozen=True, kw_only=True, tag="OrderUnknown"):
+    """Nobody knows whether the broker has it; counts as live until the broker's books tell. Written by senders."""
+
+    detail: str = ""
+
+
+class Fill(msgspec.Struct, frozen=True, kw_only=True, tag="Fill"):
+    """One execution. Written by senders; read by router, strategies, portfolio. Booked once per (account, exec_id)."""
+
+    exec_id: str
+    order_id: str
+    cause: str
+    """The signal's id."""
+    root: str
+    strategy_id: str
+    account: str
+    symbol: str
+    ts_event_ns: int
+    """When it executed."""
+    side: Side
+    quantity: Decimal
+    """Contracts of this execution, positive."""
+    price: Decimal
+    commission: Decimal = Decimal(0)
+    commission_currency: str = ""
+    leaves_quantity: Decimal = Decimal(0)
+    """Still open after this execution."""
+    corrects: str = ""
+    """`exec_id` this one replaces."""
+
+    @property
+    def signed_quantity(self) -> Decimal:
+        """Quantity with the side's sign: positive when bought."""
+        return self.quantity if self.side == "buy" else -self.quantity
+
+
+class AccountSnapshot(msgspec.Struct, frozen=True, kw_only=True, tag="AccountSnapshot"):
+    """The broker's figures for an account. Written by senders; read by router, portfolio."""
+
+    account: str
+    ts_event_ns: int
+    currency: str
+    cash: Decimal
+    equity: Decimal
+    buying_power: Decimal
+
+
+class PositionSnapshot(msgspec.Struct, frozen=True, kw_only=True, tag="PositionSnapshot"):
+    """The broker's figure for one position. Written by senders; read by router, portfolio."""
+
+    account: str
+    symbol: str
+    ts_event_ns: int
+    quantity: Decimal
+    """Signed contracts."""
+    average_price: Decimal

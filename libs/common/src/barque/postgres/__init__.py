@@ -1,0 +1,1 @@
+"""The ledger in Postgres: connections, migrations, projections. Needs the extra `barque[postgres]`."""

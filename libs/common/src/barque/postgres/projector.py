@@ -1,0 +1,42 @@
+"""How a node that commits to Postgres turns what it read and said into rows.
+
+The ledger runner opens a transaction, advances the node's position, hands every handled message with its outputs to the
+projector, writes outputs to the outbox, and commits. A projector writes rows; it decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import asyncpg
+
+from barque.messages import Message
+from barque.node import Output
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose rows: every ledger key starts with book and lineage."""
+
+    book: str
+    lineage: str
+    node: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """One message that a node was fed in this transaction, and what it said."""
+
+    message: Message
+    outputs: Sequence[Output]
+
+
+class Projector(Protocol):
+    """Writes the rows of one batch, inside the caller's transaction."""
+
+    async def write(self, connection: asyncpg.Connection, scope: Scope, batch: Sequence[Handled]) -> None:
+        """Must be a pure function of `scope` and `batch`: the batch may be written again after a crash before commit."""
+        ...

@@ -1,0 +1,1 @@
+"""Runnable fakes at the wire, and the seeded market of the demo."""

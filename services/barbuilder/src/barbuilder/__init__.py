@@ -1,0 +1,1 @@
+"""Turns quotes and trades into bars and marks."""

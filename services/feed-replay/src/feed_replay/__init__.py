@@ -1,0 +1,1 @@
+"""Publishes recorded files or the seeded market as a feed."""

@@ -1,0 +1,1 @@
+"""HTTP API, web page and control."""

@@ -1,0 +1,1 @@
+"""Turns signals into checked orders, and sends them to brokers."""

@@ -1,0 +1,1 @@
+"""Hosts user strategies, one node per configured instance."""

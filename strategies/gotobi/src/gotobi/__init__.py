@@ -1,0 +1,1 @@
+"""Tokyo fixing on days that end in 5 or 0."""

@@ -1,0 +1,1 @@
+"""Crossing of two moving averages."""

@@ -1,0 +1,1 @@
+"""Builders, embedded servers and assertions that tests share."""
