@@ -46,7 +46,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Base of every configuration section: frozen, keyword-only, no unknown keys."""
 
 
-class BookConfig(Section):
+class BookConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The unit of sharding: one account and what it trades."""
 
     name: str = "main"
@@ -58,11 +58,13 @@ class BookConfig(Section):
     """Id of this history; empty: given when the book is created."""
     lockstep: bool = False
     """On a feed clock, nodes take turns and the feed waits for the book to be quiescent."""
+    nodes: tuple[str, ...] = ("sender.paper", "barbuilder", "router", "portfolio")
+    """The book's nodes besides its strategies; a replay begins when all have registered."""
     trim_window_s: int = 86_400
     """Entries younger than this stay on the streams even when every reader has passed them."""
 
 
-class RedisConfig(Section):
+class RedisConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the streams are."""
 
     url: str = "redis://127.0.0.1:6379/0"
@@ -74,7 +76,7 @@ class RedisConfig(Section):
         return _with_password(self.url, self.password_file, "redis.password_file")
 
 
-class PostgresConfig(Section):
+class PostgresConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the ledger is."""
 
     url: str = "postgresql://barque@127.0.0.1:5432/barque"
@@ -86,7 +88,7 @@ class PostgresConfig(Section):
         return _with_password(self.url, self.password_file, "postgres.password_file")
 
 
-class LogConfig(Section):
+class LogConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How services log, always to standard error."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
@@ -94,7 +96,7 @@ class LogConfig(Section):
     """`auto`: pretty on a terminal, JSON lines otherwise."""
 
 
-class StrategyConfig(Section):
+class StrategyConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One configured instance of a strategy class."""
 
     id: str
@@ -106,7 +108,7 @@ class StrategyConfig(Section):
     enabled: bool = True
 
 
-class CommonConfig(Section):
+class CommonConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What every service reads."""
 
     book: BookConfig = BookConfig()
@@ -115,6 +117,10 @@ class CommonConfig(Section):
     log: LogConfig = LogConfig()
     instruments: tuple[Instrument, ...] = ()
     strategies: tuple[StrategyConfig, ...] = ()
+
+    def expected_nodes(self) -> list[str]:
+        """Every node of the book, strategies included."""
+        return sorted([*self.book.nodes, *(f"strategy.{s.id}" for s in self.strategies if s.enabled)])
 
     def instrument(self, symbol: str) -> Instrument:
         """The configured instrument; raises `ConfigError` naming the nearest one."""

@@ -38,7 +38,7 @@ class WireError(BarqueError):
 class BusError(BarqueError):
     """Something is wrong between us and Redis."""
 
-    disposition = "retry"
+    disposition: ClassVar[Disposition] = "retry"
 
 
 class BusUnavailable(BusError):
@@ -55,7 +55,7 @@ class LineageFork(BusError):
 class VenueError(BarqueError):
     """Something is wrong between us and a broker."""
 
-    disposition = "retry"
+    disposition: ClassVar[Disposition] = "retry"
 
 
 class VenueUnavailable(VenueError):

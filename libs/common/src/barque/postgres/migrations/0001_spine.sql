@@ -13,6 +13,7 @@ CREATE TABLE node_state (
     lineage text NOT NULL,
     node text NOT NULL,
     seq bigint NOT NULL DEFAULT 0,
+    outbox_seq bigint NOT NULL DEFAULT 0,
     epoch bigint NOT NULL DEFAULT 0,
     positions jsonb NOT NULL DEFAULT '{}',
     sources jsonb NOT NULL DEFAULT '{}',

@@ -1,0 +1,447 @@
+"""Drives one node whose position lives in Postgres, in the same transaction as its rows: the paper sender, the portfolio.
+
+In:   a node, its projector, a bus, Postgres.   Out: rows, and through the outbox the node's outputs on their streams.
+Not:  calls to a broker (a live sender has a wire between two transactions), a second holder of the same node.
+
+One transaction a batch: position and state (fenced by seq and epoch), rows, outbox. Then the relay publishes the outbox
+with the same compare-and-set as every commit, so each row appears once; then the positions are mirrored to Redis, which
+therefore never says more than what is both durable and published.
+
+The holder is whoever has the advisory lock of the node, on this very connection; the server ends the session of a holder
+that freezes (`idle_session_timeout`), and a newer epoch refuses it should it wake.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from typing import Any
+
+import asyncpg
+import msgspec
+import structlog
+
+from barque.bus.reader import Reader
+from barque.bus.redis_bus import Commit, RedisBus, flag_of
+from barque.bus.runner import BACKOFF_S, RunnerOptions, inputs_of, pause_until
+from barque.bus.step import Poison, Position, Step, run_step
+from barque.bus.wire import Entry, Header, link
+from barque.config import PostgresConfig
+from barque.errors import BarqueError, BusUnavailable, InvariantError, LineageFork
+from barque.messages import Alert, DeadLetter, Halt, Message, Resume, Topic, decode_batch, encode_batch
+from barque.node import Node
+from barque.observability.health import Health
+from barque.observability.metrics import NodeMetrics
+from barque.postgres.pool import connect_one, postgres_errors
+from barque.postgres.projector import Handled, Projector, Scope
+
+log = structlog.get_logger()
+IDLE_SESSION_TIMEOUT_MS = 3_000
+"""How long a frozen holder keeps its lock; a healthy one speaks at least every clock interval."""
+_json = msgspec.json.Encoder(order="deterministic")
+_positions = msgspec.json.Decoder(dict[str, tuple[str, int]])
+_sources = msgspec.json.Decoder(dict[str, tuple[int, str]])
+_outputs = msgspec.msgpack.Decoder(list[tuple[str, bytes]])
+
+
+@dataclass(slots=True)
+class _Ledger:
+    """The node's row, as this process believes it to be."""
+
+    seq: int = 0
+    outbox_seq: int = 0
+    epoch: int = 0
+    positions: dict[Topic, Position] = field(default_factory=dict)
+    sources: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """`<topic>/<source>` -> (seq, chain) of the last entry read of it."""
+    state: bytes = b""
+
+
+class _Superseded(BarqueError):
+    """Another process holds this node now."""
+
+    disposition = "retry"
+
+
+class LedgerRunner:
+    """One node, one Postgres session, one loop."""
+
+    def __init__(
+        self,
+        node: Node,
+        projector: Projector,
+        bus: RedisBus,
+        postgres: PostgresConfig,
+        options: RunnerOptions,
+        health: Health,
+        follow_halts: bool = False,
+    ) -> None:
+        """`follow_halts`: read the halt row in each transaction, before the batch, and tell the node (senders)."""
+        self._node = node
+        self._projector = projector
+        self._bus = bus
+        self._postgres = postgres
+        self._options = options
+        self._health = health
+        self._follow_halts = follow_halts
+        self._metrics = NodeMetrics(options.service, node.name)
+        own = inputs_of(node, options.feed_clock)
+        self._inputs = tuple(t for t in own if not (follow_halts and t is Topic.CONTROL))
+        self._reader = Reader(bus, node.name, self._inputs, options.lockstep, options.clock_interval_ms)
+        self._connection: asyncpg.Connection | None = None
+        self._lineage = ""
+        self._ledger = _Ledger()
+        self._mirrored: dict[Topic, Position] = {}
+        self._outs: dict[str, tuple[int, bytes]] = {}
+        self._told_halt: bool | None = None
+        self._now_ns = 0
+        self._next_upkeep = 0.0
+        self._log = log.bind(node=node.name)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop`; raises only what ends the node for good (disposition stop)."""
+        failures = 0
+        while not stop.is_set():
+            try:
+                if self._connection is None and not await self._acquire(stop):
+                    return
+                failures = 0
+                self._health.ready(self._node.name)
+                await self._cycle(stop)
+            except BarqueError as error:
+                await self._release()
+                if error.disposition != "retry":
+                    self._health.not_ready(self._node.name, str(error))
+                    raise
+                pause = BACKOFF_S[min(failures, len(BACKOFF_S) - 1)]
+                failures += 1
+                if self._health.not_ready(self._node.name, str(error)):
+                    self._log.warning("ledger_unavailable", reason=str(error), retry_s=pause)
+                await pause_until(stop, pause)
+        await self._release()
+
+    # -- holding the node -------------------------------------------------------------------------------------------
+
+    async def _acquire(self, stop: asyncio.Event) -> bool:
+        """Get the lock, raise the epoch, load the node, publish what a predecessor left in the outbox."""
+        await self._check_lineage()
+        connection = await connect_one(self._postgres, IDLE_SESSION_TIMEOUT_MS)
+        self._connection = connection
+        async with postgres_errors(self._postgres):
+            while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", self._lock_key()):
+                if self._health.not_ready(self._node.name, "another process holds this node; standing by"):
+                    self._log.info("standing_by")
+                await pause_until(stop, 0.1)
+                if stop.is_set():
+                    return False
+            async with connection.transaction():
+                await connection.execute(
+                    "INSERT INTO node_state (book, lineage, node) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", *self._key()
+                )
+                row = await connection.fetchrow(
+                    "UPDATE node_state SET epoch = epoch + 1 WHERE book = $1 AND lineage = $2 AND node = $3"
+                    " RETURNING seq, outbox_seq, epoch, positions, sources, state",
+                    *self._key(),
+                )
+        if row is None:
+            raise InvariantError(f"{self._node.name}: its row in node_state vanished")
+        stored = {Topic(t): Position(*p) for t, p in _positions.decode(row["positions"]).items()}
+        await self._bus.register(
+            self._node.name, self._node.rank, self._inputs, not self._options.feed_clock, self._options.worker
+        )
+        record = await self._bus.load(self._node.name)
+        self._ledger = _Ledger(
+            row["seq"],
+            row["outbox_seq"],
+            row["epoch"],
+            {**record.positions, **stored} if not row["seq"] else stored,
+            _sources.decode(row["sources"]),
+            row["state"],
+        )
+        self._node.restore(self._ledger.state)
+        self._told_halt = None
+        self._mirrored = {}
+        self._outs = record.outs
+        await self._relay(record.seq)
+        await self._mirror()
+        self._log.info("node_loaded", seq=self._ledger.seq, epoch=self._ledger.epoch, state_bytes=len(self._ledger.state))
+        return True
+
+    async def _check_lineage(self) -> None:
+        lineage = await self._bus.lineage()
+        if lineage is None:
+            raise BusUnavailable(f"book '{self._bus.book}' has not been begun in Redis; run `barque seed`")
+        connection = await connect_one(self._postgres)
+        try:
+            async with postgres_errors(self._postgres):
+                known = await connection.fetchval("SELECT lineage FROM books WHERE book = $1", self._bus.book)
+        finally:
+            await connection.close(timeout=1)
+        if known is None:
+            raise BusUnavailable(f"book '{self._bus.book}' has not been begun in Postgres; run `barque seed`")
+        if known != lineage:
+            raise LineageFork(
+                f"book '{self._bus.book}' has lineage {lineage} in Redis and {known} in Postgres: one of them was replaced. "
+                f"Restore the other, or begin anew with `barque seed --new-lineage`"
+            )
+        self._lineage = lineage
+
+    def _lock_key(self) -> int:
+        text = "/".join((self._bus.book, self._lineage, self._node.name))
+        return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), signed=True)
+
+    def _key(self) -> tuple[str, str, str]:
+        return self._bus.book, self._lineage, self._node.name
+
+    async def _release(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                await connection.close(timeout=1)
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                connection.terminate()
+
+    # -- one batch --------------------------------------------------------------------------------------------------
+
+    async def _cycle(self, stop: asyncio.Event) -> None:
+        entries = await self._reader.next(self._ledger.positions)
+        now_ns = self._tell_time()
+        await self._upkeep()
+        if not entries and not now_ns:
+            await self._heartbeat()
+            return
+        sources = self._verify(entries)
+        connection = self._connection
+        if connection is None:
+            raise InvariantError("a batch without a session")
+        async with postgres_errors(self._postgres), connection.transaction():
+            commands = await self._halt_commands(connection)
+            step, ledger = self._handle(commands, entries, sources, now_ns)
+            wrote = await self._write(connection, step, ledger)
+        if wrote:
+            self._ledger = ledger
+            if any(step.outputs.values()):
+                await self._publish(ledger.outbox_seq, step.outputs)
+            await self._mirror()
+        if step.poison is not None:
+            await self._stop_book(step.poison, stop)
+
+    async def _halt_commands(self, connection: asyncpg.Connection) -> list[Message]:
+        """The halt row, read under a share lock: a halt committed after this waits until our transaction ends."""
+        if not self._follow_halts:
+            return []
+        row = await connection.fetchrow(
+            "SELECT halted, command_id, actor, reason, at_ns FROM halts WHERE book = $1 FOR SHARE", self._bus.book
+        )
+        halted = bool(row and row["halted"])
+        if halted == self._told_halt:
+            return []
+        self._told_halt = halted
+        kind = Halt if halted else Resume
+        if row is None:
+            return [Resume(command_id="", ts_event_ns=0, actor="", reason="never halted")]
+        return [kind(command_id=row["command_id"], ts_event_ns=row["at_ns"], actor=row["actor"], reason=row["reason"])]
+
+    def _handle(
+        self, commands: Sequence[Message], entries: Sequence[Entry], sources: dict[str, tuple[int, str]], now_ns: int
+    ) -> tuple[Step, _Ledger]:
+        began = time.perf_counter()
+        before = self._ledger
+        start = before.state
+        for command in commands:
+            list(self._node.handle(command))
+            start = self._node.snapshot()
+        step = run_step(self._node, entries, before.positions, start, now_ns, keep_handled=True)
+        self._metrics.stepped(step.count, {t: len(m) for t, m in step.outputs.items()}, time.perf_counter() - began)
+        said = any(step.outputs.values())
+        ledger = replace(
+            before,
+            seq=before.seq + 1,
+            outbox_seq=before.outbox_seq + 1 if said else before.outbox_seq,
+            positions=step.positions,
+            sources=sources,
+            state=self._node.snapshot(),
+        )
+        return step, ledger
+
+    async def _write(self, connection: asyncpg.Connection, step: Step, ledger: _Ledger) -> bool:
+        """Position, state, rows and outbox, in the caller's transaction; False where there was nothing to write."""
+        before = self._ledger
+        if ledger.positions == before.positions and ledger.state == before.state and not step.outputs:
+            return False
+        began = time.perf_counter()
+        status = await connection.execute(
+            "UPDATE node_state SET seq = $4, outbox_seq = $5, positions = $6, sources = $7, state = $8"
+            " WHERE book = $1 AND lineage = $2 AND node = $3 AND seq = $9 AND epoch = $10",
+            *self._key(),
+            ledger.seq,
+            ledger.outbox_seq,
+            _json.encode({t: (p.entry_id, p.count) for t, p in ledger.positions.items()}).decode(),
+            _json.encode(ledger.sources).decode(),
+            ledger.state,
+            before.seq,
+            ledger.epoch,
+        )
+        if status != "UPDATE 1":
+            self._metrics.committed("STALE", time.perf_counter() - began)
+            raise _Superseded(f"{self._node.name}: a newer epoch holds this node")
+        scope = Scope(self._bus.book, self._lineage, self._node.name, ledger.epoch)
+        handled = [Handled(message, outputs) for message, outputs in step.handled]
+        try:
+            await self._projector.write(connection, scope, handled)
+        except asyncpg.IntegrityConstraintViolationError as error:
+            raise InvariantError(f"{self._node.name}: the ledger refuses a row: {error}; {error.detail or ''}") from error
+        if ledger.outbox_seq != before.outbox_seq:
+            await connection.execute("DELETE FROM outbox WHERE book = $1 AND lineage = $2 AND node = $3", *self._key())
+            await connection.execute(
+                "INSERT INTO outbox (book, lineage, node, seq, outputs) VALUES ($1, $2, $3, $4, $5)",
+                *self._key(),
+                ledger.outbox_seq,
+                msgspec.msgpack.encode([(t, encode_batch(m)) for t, m in step.outputs.items() if m]),
+            )
+        self._metrics.committed("OK", time.perf_counter() - began)
+        return True
+
+    def _verify(self, entries: Sequence[Entry]) -> dict[str, tuple[int, str]]:
+        """Each source's entries must continue where we left it; a gap or another past is a fork of history."""
+        sources = dict(self._ledger.sources)
+        for entry in entries:
+            try:
+                header = entry.header()
+            except BarqueError:
+                continue  # the step dead-letters it or stops the book
+            key = f"{entry.topic}/{header.source}"
+            known = sources.get(key)
+            if known is not None and (header.seq, header.chain) != (known[0] + 1, link(bytes.fromhex(known[1]), entry.body)):
+                raise _fork(self._node.name, entry, header, known)
+            sources[key] = (header.seq, header.chain.hex())
+        return sources
+
+    # -- publishing -------------------------------------------------------------------------------------------------
+
+    async def _relay(self, published: int) -> None:
+        """After a restart: publish the outbox row that Redis has not seen."""
+        last = self._ledger.outbox_seq
+        if published == last:
+            return
+        if published != last - 1:
+            raise LineageFork(
+                f"{self._node.name}: Redis has {published} of its batches, Postgres {last}: one of them was replaced. "
+                f"Restore it, or begin anew with `barque seed --new-lineage`"
+            )
+        if self._connection is None:
+            raise InvariantError("a relay without a session")
+        async with postgres_errors(self._postgres):
+            blob = await self._connection.fetchval(
+                "SELECT outputs FROM outbox WHERE book = $1 AND lineage = $2 AND node = $3 AND seq = $4", *self._key(), last
+            )
+        outputs = {Topic(t): decode_batch(Topic(t), body) for t, body in _outputs.decode(blob)}
+        await self._publish(last, outputs)
+
+    async def _publish(self, outbox_seq: int, outputs: Mapping[Topic, Sequence[Message]], halt_action: str = "") -> None:
+        answer = await self._bus.commit(
+            Commit(
+                node=self._node.name,
+                expected_seq=outbox_seq - 1,
+                state=b"",
+                positions={},
+                outputs=outputs,
+                outs=self._outs,
+                epoch=self._ledger.epoch,
+                journal=False,
+                halt_action=halt_action,
+            )
+        )
+        if answer.verdict not in ("OK", "DUP"):
+            raise _Superseded(f"{self._node.name}: Redis refused its outbox ({answer.verdict}, seq {answer.seq})")
+        self._outs = answer.outs
+
+    async def _mirror(self) -> None:
+        changed = {t: p for t, p in self._ledger.positions.items() if self._mirrored.get(t) != p}
+        if changed:
+            if not await self._bus.mirror(self._node.name, self._ledger.epoch, changed):
+                raise _Superseded(f"{self._node.name}: a newer epoch holds this node")
+            self._mirrored.update(changed)
+
+    # -- trouble and upkeep -----------------------------------------------------------------------------------------
+
+    async def _stop_book(self, poison: Poison, stop: asyncio.Event) -> None:
+        """Halt the book before an entry that cannot be read; go past it when an operator has resumed."""
+        entry = poison.entry
+        text = (
+            f"{self._node.name} stopped the book: {entry.topic} {entry.entry_id} cannot be handled ({poison.reason}). "
+            f"Its bytes are in `dead`. Resuming skips this entry."
+        )
+        self._health.not_ready(self._node.name, text)
+        self._log.error("book_stopped", stream=entry.topic, entry_id=entry.entry_id, reason=poison.reason)
+        now_ns = self._options.wall_ns()
+        command_id = f"poison/{self._node.name}/{entry.topic}/{entry.entry_id}"
+        halt = Halt(command_id=command_id, ts_event_ns=now_ns, actor=self._node.name, reason=text)
+        letter = DeadLetter(
+            node=self._node.name, stream=entry.topic, entry_id=entry.entry_id, reason=poison.reason, raw=entry.body
+        )
+        alert = Alert(name="book_stopped", ts_event_ns=now_ns, severity="critical", source=self._node.name, text=text)
+        outputs: dict[Topic, list[Message]] = {Topic.DEAD: [letter], Topic.ALERTS: [alert], Topic.CONTROL: [halt]}
+        flag = await self._bus.halt_flag()
+        if flag is None or flag.command_id != command_id:
+            await self._aside(self._ledger.positions, outputs, flag_of(halt))
+        while not stop.is_set():
+            if await self._bus.halt_flag() is None:
+                before = self._ledger.positions.get(entry.topic, Position())
+                past = {**self._ledger.positions, entry.topic: Position(entry.entry_id, before.count + 1)}
+                await self._aside(past, {}, "")
+                self._log.warning("poison_skipped", stream=entry.topic, entry_id=entry.entry_id)
+                return
+            await self._heartbeat()
+            await pause_until(stop, 0.2)
+
+    async def _aside(
+        self, positions: dict[Topic, Position], outputs: Mapping[Topic, Sequence[Message]], halt_action: str
+    ) -> None:
+        """A transaction that leaves the node's state as it is."""
+        if self._connection is None:
+            raise InvariantError("a transaction without a session")
+        before = self._ledger
+        step = Step(outputs={t: list(m) for t, m in outputs.items()}, positions=positions)
+        outbox_seq = before.outbox_seq + 1 if outputs else before.outbox_seq
+        ledger = replace(before, seq=before.seq + 1, outbox_seq=outbox_seq, positions=positions)
+        async with postgres_errors(self._postgres), self._connection.transaction():
+            await self._write(self._connection, step, ledger)
+        self._ledger = ledger
+        if outputs:
+            await self._publish(outbox_seq, outputs, halt_action)
+        await self._mirror()
+
+    async def _heartbeat(self) -> None:
+        """Keeps the session alive when nothing comes; a session that the server ended shows here."""
+        if self._connection is None:
+            raise InvariantError("a heartbeat without a session")
+        async with postgres_errors(self._postgres):
+            await self._connection.execute("SELECT 1")
+
+    def _tell_time(self) -> int:
+        if self._options.feed_clock:
+            return 0
+        self._now_ns = max(self._now_ns + 1, self._options.wall_ns())
+        return self._now_ns
+
+    async def _upkeep(self) -> None:
+        if time.monotonic() < self._next_upkeep:
+            return
+        self._next_upkeep = time.monotonic() + 1.0
+        counters: dict[str, Any] = getattr(self._node, "counters", {})
+        self._metrics.counts(counters)
+        for status in await self._bus.status():
+            if status.name == self._node.name:
+                self._metrics.lag(status.lag_entries)
+
+
+def _fork(node: str, entry: Entry, header: Header, known: tuple[int, str]) -> LineageFork:
+    return LineageFork(
+        f"{node}: {entry.topic} {entry.entry_id} is number {header.seq} of {header.source} and does not follow "
+        f"{known[0]}, the last one booked: Redis lost or rewound history that Postgres has acted upon. Nothing more is booked. "
+        f"Restore Redis, or begin anew with `barque seed --new-lineage`"
+    )

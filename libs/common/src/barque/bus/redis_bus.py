@@ -1,0 +1,456 @@
+"""Everything we say to Redis, in one place: the commit, reading, turns, leases, status.
+
+In:   a `RedisConfig` and a book's name.   Out: typed replies.
+Not:  retries. A call that times out or loses its connection raises `BusUnavailable`; whether a write happened is then
+unknown, and the caller issues the same commit again: the function in the store answers OK or DUP.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from importlib.resources import files
+from typing import Any, Literal, cast
+
+import msgspec
+import redis.asyncio as redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    ConnectionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+    TimeoutError,
+)
+
+from barque.bus.step import Position
+from barque.bus.wire import GENESIS, Entry, entry_from_fields, link, pack_envelope
+from barque.config import RedisConfig, masked
+from barque.errors import BusUnavailable, ConfigError, InvariantError, WireError
+from barque.messages import Halt, Message, Topic, encode_batch
+
+LIBRARY = files("barque.bus").joinpath("functions.lua").read_text(encoding="utf-8")
+Verdict = Literal["OK", "DUP", "STALE", "HALTED"]
+_encode = msgspec.msgpack.Encoder(order="deterministic").encode
+_journal_decoder = msgspec.msgpack.Decoder(tuple[int, int, dict[str, tuple[str, int]]])
+_snapshot = msgspec.msgpack.Decoder(tuple[bytes, dict[str, tuple[int, bytes]]])
+_origin = msgspec.json.Decoder(tuple[str, int])
+_outs_decoder = msgspec.msgpack.Decoder(dict[str, tuple[int, bytes]])
+SNAPSHOT_EVERY = 1_000
+"""Every so many commits the journal record carries the state, so that a replay can begin there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A node as the store knows it."""
+
+    seq: int
+    epoch: int
+    state: bytes
+    positions: dict[Topic, Position]
+    outs: dict[str, tuple[int, bytes]]
+    """Per output topic: entries written, and the chain value of the last."""
+    origin: dict[Topic, Position] = field(default_factory=dict)
+    """Where the node began to read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What one commit writes. Built from a step; the same bytes each time it is issued."""
+
+    node: str
+    expected_seq: int
+    state: bytes
+    positions: Mapping[Topic, Position]
+    outputs: Mapping[Topic, Sequence[Message]]
+    outs: Mapping[str, tuple[int, bytes]]
+    now_ns: int = 0
+    epoch: int = 0
+    guarded: bool = False
+    journal: bool = True
+    halt_action: str = ""
+    """`resume`, or the text of a halt flag to set, together with the outputs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The store's answer."""
+
+    verdict: Verdict
+    seq: int
+    outs: dict[str, tuple[int, bytes]]
+
+
+def flag_of(halt: Halt) -> str:
+    """Text of the halt flag: which command set it, who and why."""
+    return msgspec.json.encode(halt).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class JournalRecord:
+    """One commit of a node, as replay needs it."""
+
+    entry_id: str
+    seq: int
+    """The commit's `expected_seq`: 0 for a node's first."""
+    now_ns: int
+    positions: dict[Topic, Position]
+    """All of them, after the commit."""
+    snapshot: tuple[bytes, dict[str, tuple[int, bytes]]] | None
+    """State and output chains after the commit, in every so many records."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """How one node is doing, for people and metrics."""
+
+    name: str
+    rank: int
+    seq: int
+    worker: str
+    last_seen_ms: int
+    """Age of its last commit or registration."""
+    lag_entries: dict[str, int] = field(default_factory=dict)
+    refused: dict[str, int] = field(default_factory=dict)
+    """Commits that the store refused, by verdict (`stale`, `dup`, `halted`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the store is."""
+
+    version: str
+    appendonly: bool
+    maxmemory_policy: str
+    now_ms: int
+
+
+class RedisBus:
+    """One connection pool to one book's streams. One per consumer: a blocked read holds a connection."""
+
+    def __init__(self, client: redis.Redis, book: str, where: str) -> None:
+        self._client: Any = client  # redis-py types every reply as bytes | str | None; we know which
+        self._where = where
+        self.book = book
+        self.prefix = f"barque:{{{book}}}:"
+
+    @classmethod
+    def open(cls, config: RedisConfig, book: str) -> RedisBus:
+        """A bus that connects on first use; raises `ConfigError` for a URL that cannot be one."""
+        try:
+            client = redis.Redis.from_url(
+                config.dsn(),
+                retry=Retry(NoBackoff(), 0),
+                socket_timeout=config.timeout_s,
+                socket_connect_timeout=config.timeout_s,
+                health_check_interval=0,
+                protocol=2,
+                decode_responses=False,
+            )
+        except ValueError as error:
+            raise ConfigError(f"key 'redis.url': {error}") from None
+        return cls(client, book, masked(config.url))
+
+    @classmethod
+    async def connect(cls, config: RedisConfig, book: str) -> RedisBus:
+        """A bus that has answered once and has our functions loaded; raises `BusUnavailable`."""
+        bus = cls.open(config, book)
+        try:
+            await bus.load_functions()
+        except BaseException:
+            await bus.close()
+            raise
+        return bus
+
+    async def close(self) -> None:
+        """Drop the connections."""
+        await self._client.aclose()
+
+    async def load_functions(self) -> None:
+        """Put the function library into the store; harmless when it is there."""
+        async with self._errors():
+            await self._client.function_load(LIBRARY, replace=True)
+
+    @asynccontextmanager
+    async def _errors(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except AuthenticationError as error:
+            raise ConfigError(f"Redis at {self._where} refuses our credentials: {error}") from None
+        except (ConnectionError, TimeoutError, BusyLoadingError, OutOfMemoryError, ReadOnlyError, OSError) as error:
+            raise BusUnavailable(f"Redis at {self._where}: {error}") from error
+        except ResponseError as error:
+            text = str(error)
+            if text.startswith(("MISCONF", "OOM", "LOADING", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN")):
+                raise BusUnavailable(f"Redis at {self._where}: {text}") from error
+            raise InvariantError(f"Redis at {self._where}: {text}") from error
+
+    async def _call(self, name: str, keys: Sequence[str], *args: Any) -> Any:
+        async with self._errors():
+            try:
+                return await self._client.execute_command("FCALL", name, len(keys), *keys, *args)
+            except ResponseError as error:
+                if "unction not found" not in str(error):
+                    raise
+                await self._client.function_load(LIBRARY, replace=True)
+                return await self._client.execute_command("FCALL", name, len(keys), *keys, *args)
+
+    # -- keys -------------------------------------------------------------------------------------------------------
+
+    def stream(self, topic: Topic) -> str:
+        """Key of a topic's stream."""
+        return self.prefix + topic
+
+    def node_key(self, node: str) -> str:
+        """Key of a node's record."""
+        return f"{self.prefix}node:{node}"
+
+    def journal_key(self, node: str) -> str:
+        """Key of a node's journal."""
+        return f"{self.prefix}journal:{node}"
+
+    @property
+    def halt_key(self) -> str:
+        """Key of the halt flag; it exists while the book is halted."""
+        return self.prefix + "halt"
+
+    @property
+    def _registry(self) -> str:
+        return self.prefix + "nodes"
+
+    # -- the book ---------------------------------------------------------------------------------------------------
+
+    async def begin(self, lineage: str) -> str:
+        """Give the book a lineage if it has none; returns the one it has."""
+        async with self._errors():
+            await self._client.hsetnx(self.prefix + "book", "lineage", lineage)
+            return await self.lineage() or lineage
+
+    async def lineage(self) -> str | None:
+        """The book's lineage; None where it was never begun (or Redis lost it)."""
+        async with self._errors():
+            value = await self._client.hget(self.prefix + "book", "lineage")
+        return value.decode() if value else None
+
+    async def halt_flag(self) -> Halt | None:
+        """The halt in force; None where the book may trade."""
+        async with self._errors():
+            value = await self._client.get(self.halt_key)
+        if value is None:
+            return None
+        try:
+            return msgspec.json.decode(value, type=Halt)
+        except msgspec.MsgspecError:
+            return Halt(command_id="unreadable", ts_event_ns=0, actor="?", reason=repr(value))
+
+    # -- nodes ------------------------------------------------------------------------------------------------------
+
+    async def register(self, name: str, rank: int, inputs: Sequence[Topic], from_head: bool, worker: str) -> None:
+        """Make a node known to turns, lag and trimming. A new node begins at the streams' beginning, or at the present."""
+        keys = [self._registry, self.node_key(name), *(self.stream(t) for t in inputs)]
+        await self._call("barque_register", keys, name, rank, int(from_head), worker, *inputs)
+
+    async def registered(self) -> list[str]:
+        """Names of the nodes that have registered."""
+        async with self._errors():
+            names = await self._client.hkeys(self._registry)
+        return sorted(name.decode() for name in names)
+
+    async def load(self, node: str) -> Record:
+        """A node's record; an empty one where it never committed."""
+        async with self._errors():
+            raw = await self._client.hgetall(self.node_key(node))
+        positions = {
+            Topic(key[4:].decode()): Position(value.decode(), int(raw.get(b"n:" + key[4:], b"0")))
+            for key, value in raw.items()
+            if key.startswith(b"pos:")
+        }
+        outs = _outs_decoder.decode(raw[b"outs"]) if raw.get(b"outs") else {}
+        origin = {Topic(k[5:].decode()): Position(*_origin.decode(v)) for k, v in raw.items() if k.startswith(b"from:")}
+        return Record(int(raw.get(b"seq", 0)), int(raw.get(b"epoch", 0)), raw.get(b"state", b""), positions, outs, origin)
+
+    async def commit(self, commit: Commit) -> Committed:
+        """Write outputs, state and positions if the node is still where `commit` expects it; safe to issue again."""
+        topics = [topic for topic in commit.outputs if commit.outputs[topic]]
+        outs = dict(commit.outs)
+        entries: list[Any] = []
+        digest = blake2b(digest_size=16)
+        digest.update(_encode((commit.node, commit.expected_seq, commit.state, _flat(commit.positions), commit.halt_action)))
+        ts_pub_ns = time.time_ns()
+        for index, topic in enumerate(topics):
+            body = encode_batch(commit.outputs[topic])
+            digest.update(body)
+            seq, chain = outs.get(topic, (0, GENESIS))
+            outs[topic] = (seq + 1, link(chain, body))
+            entries += [index + 4, pack_envelope(commit.node, seq + 1, ts_pub_ns, outs[topic][1]), body]
+        positions = [part for topic, p in commit.positions.items() for part in (topic, p.entry_id, p.count)]
+        record = _encode((commit.expected_seq, commit.now_ns, _flat(commit.positions))) if commit.journal else b""
+        snapshot = _encode((commit.state, outs)) if commit.journal and (commit.expected_seq + 1) % SNAPSHOT_EVERY == 0 else b""
+        keys = [self.node_key(commit.node), self.journal_key(commit.node), self.halt_key, *(self.stream(t) for t in topics)]
+        reply = await self._call(
+            "barque_commit",
+            keys,
+            commit.expected_seq,
+            digest.digest(),
+            commit.epoch,
+            int(commit.guarded),
+            commit.state,
+            _encode(outs),
+            record,
+            snapshot,
+            commit.halt_action,
+            len(commit.positions),
+            *positions,
+            *entries,
+        )
+        return Committed(cast(Verdict, reply[0].decode()), int(reply[1]), outs)
+
+    async def mirror(self, node: str, epoch: int, positions: Mapping[Topic, Position]) -> bool:
+        """Repeat the positions of a node that keeps them in Postgres; False where a newer epoch has done so."""
+        flat = [part for topic, p in positions.items() for part in (topic, p.entry_id, p.count)]
+        return bool(await self._call("barque_mirror", [self.node_key(node)], epoch, *flat) == b"OK")
+
+    # -- reading ----------------------------------------------------------------------------------------------------
+
+    async def read(self, positions: Mapping[Topic, Position], count: int, block_ms: int) -> list[Entry]:
+        """At most `count` entries per stream after `positions`, waiting up to `block_ms` for the first."""
+        streams: dict[Any, Any] = {self.stream(t): p.entry_id for t, p in positions.items()}
+        async with self._errors():
+            reply = await self._client.xread(streams, count=count, block=max(block_ms, 1))
+        cut = len(self.prefix)
+        found = reply.items() if isinstance(reply, dict) else reply or ()
+        return [
+            entry_from_fields(Topic(key[cut:].decode()), entry_id, fields)
+            for key, entries in found
+            for entry_id, fields in (entries[0] if isinstance(reply, dict) else entries)
+        ]
+
+    async def take(self, node: str, inputs: Sequence[Topic], count: int) -> tuple[str, list[Entry]]:
+        """In lockstep: (holder of the turn, everything unread of `node` if the turn is its)."""
+        keys = [self._registry, *(self.stream(t) for t in inputs)]
+        reply = await self._call("barque_take", keys, self.prefix, node, count, *inputs)
+        entries = [
+            entry_from_fields(topic, entry_id, fields)
+            for topic, part in zip(inputs, reply[1:], strict=False)
+            for entry_id, fields in part
+        ]
+        return reply[0].decode(), entries
+
+    async def whose_turn(self) -> str:
+        """Lowest-ranked node with unread input; empty where the book is quiescent."""
+        return str((await self._call("barque_turn", [self._registry], self.prefix)).decode())
+
+    async def range(self, topic: Topic, after: str = "-", until: str = "+", count: int | None = None) -> list[Entry]:
+        """Entries of a stream after `after` (exclusive, `-`: from the start) up to `until` (inclusive)."""
+        start = after if after == "-" else f"({after}"
+        async with self._errors():
+            reply = await self._client.xrange(self.stream(topic), start, until, count=count)
+        return [entry_from_fields(topic, entry_id, fields or {}) for entry_id, fields in reply]
+
+    async def last(self, topic: Topic, count: int) -> list[Entry]:
+        """The newest `count` entries, oldest first."""
+        async with self._errors():
+            reply = await self._client.xrevrange(self.stream(topic), count=count)
+        return [entry_from_fields(topic, entry_id, fields or {}) for entry_id, fields in reversed(reply)]
+
+    async def length(self, topic: Topic) -> int:
+        """Entries now on a stream."""
+        async with self._errors():
+            return int(await self._client.xlen(self.stream(topic)))
+
+    async def journal(self, node: str, after: str = "-", count: int = 1_000) -> list[JournalRecord]:
+        """A node's commits in order, after a journal entry id."""
+        start = after if after == "-" else f"({after}"
+        async with self._errors():
+            reply = await self._client.xrange(self.journal_key(node), start, "+", count=count)
+        records = []
+        for entry_id, fields in reply:
+            try:
+                seq, now_ns, positions = _journal_decoder.decode(fields[b"r"])
+            except (KeyError, msgspec.DecodeError, msgspec.ValidationError) as error:
+                raise WireError(f"journal of {node}, entry {entry_id.decode()}: {error}") from error
+            where = {Topic(t): Position(*p) for t, p in positions.items()}
+            snapshot = _snapshot.decode(fields[b"s"]) if b"s" in fields else None
+            records.append(JournalRecord(entry_id.decode(), seq, now_ns, where, snapshot))
+        return records
+
+    # -- upkeep -----------------------------------------------------------------------------------------------------
+
+    async def lease(self, name: str, owner: str, ttl_ms: int) -> str:
+        """Hold `name` for `ttl_ms` (0: give it up); returns who holds it. For liveness only, never for correctness."""
+        return str((await self._call("barque_lease", [f"{self.prefix}lease:{name}"], owner, ttl_ms)).decode())
+
+    async def worker_beat(self, worker: str, ttl_ms: int) -> list[str]:
+        """Say that a strategy worker lives; returns all that do, sorted."""
+        key = self.prefix + "workers"
+        async with self._errors():
+            now = await self._client.time()
+            now_ms = now[0] * 1000 + now[1] // 1000
+            pipe = self._client.pipeline(transaction=True)
+            pipe.zadd(key, {worker: now_ms + ttl_ms})
+            pipe.zremrangebyscore(key, "-inf", now_ms)
+            pipe.zrange(key, 0, -1)
+            found = (await pipe.execute())[2]
+        return sorted(name.decode() for name in found)
+
+    async def worker_leave(self, worker: str) -> None:
+        """Say that a strategy worker ends, so that others need not wait for its leases."""
+        async with self._errors():
+            await self._client.zrem(self.prefix + "workers", worker)
+
+    async def trim(self, window_s: int) -> int:
+        """Drop entries that every reader has passed and that are older than the window; returns how many went."""
+        guard = self.prefix + "trimmed"
+        return int(await self._call("barque_trim", [self._registry, guard], self.prefix, window_s * 1000, *Topic))
+
+    async def facts(self) -> Facts:
+        """Version and durability of the store."""
+        async with self._errors():
+            info = await self._client.info()
+            now = await self._client.time()
+        return Facts(
+            version=str(info.get("valkey_version") or info["redis_version"]),
+            appendonly=bool(info["aof_enabled"]),
+            maxmemory_policy=str(info["maxmemory_policy"]),
+            now_ms=now[0] * 1000 + now[1] // 1000,
+        )
+
+    async def status(self) -> list[NodeStatus]:
+        """Every registered node with its lag, by rank and name."""
+        async with self._errors():
+            registry = await self._client.hgetall(self._registry)
+            pipe = self._client.pipeline(transaction=False)
+            pipe.time()
+            for topic in Topic:
+                pipe.xinfo_stream(self.stream(topic))
+            for name in registry:
+                pipe.hgetall(self.node_key(name.decode()))
+            now, *replies = await pipe.execute(raise_on_error=False)
+        infos, records = replies[: len(Topic)], replies[len(Topic) :]
+        added = {t: 0 if isinstance(i, ResponseError) else int(i["entries-added"]) for t, i in zip(Topic, infos, strict=True)}
+        now_ms = now[0] * 1000 + now[1] // 1000
+        found = []
+        for (name, spec), raw in zip(registry.items(), records, strict=True):
+            rank, _, topics = spec.decode().partition("|")
+            found.append(
+                NodeStatus(
+                    name=name.decode(),
+                    rank=int(rank),
+                    seq=int(raw.get(b"seq", 0)),
+                    worker=raw.get(b"worker", b"").decode(),
+                    last_seen_ms=now_ms - int(raw.get(b"seen", 0)),
+                    lag_entries={t: added[Topic(t)] - int(raw.get(b"n:" + t.encode(), 0)) for t in topics.split(",") if t},
+                    refused={k[8:].decode(): int(v) for k, v in sorted(raw.items()) if k.startswith(b"refused:")},
+                )
+            )
+        return sorted(found, key=lambda s: (s.rank, s.name))
+
+
+def _flat(positions: Mapping[Topic, Position]) -> dict[str, tuple[str, int]]:
+    return {str(topic): (p.entry_id, p.count) for topic, p in sorted(positions.items())}

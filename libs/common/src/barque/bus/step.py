@@ -1,0 +1,158 @@
+"""One step of a node, the same in every runner: entries in, outputs and new positions out. Pure.
+
+Order inside a batch: commands first, then (on a wall clock) the time, then everything else by stream id and topic rank;
+in lockstep by topic rank and stream id, because there stream ids carry no meaning beyond their own stream.
+What cannot be read or handled is dead-lettered; on the order path the step ends before it and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from barque.bus.wire import Entry, id_key
+from barque.errors import InvariantError, WireError
+from barque.messages import ClockTicked, DeadLetter, Message, Topic
+from barque.node import Node, Output
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a node has read one stream: the last entry's id, and how many entries that were."""
+
+    entry_id: str = "0-0"
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Poison:
+    """An entry that stops a node of the order path."""
+
+    entry: Entry
+    reason: str
+
+
+@dataclass(slots=True)
+class Step:
+    """What a batch led to."""
+
+    outputs: dict[Topic, list[Message]] = field(default_factory=dict)
+    positions: dict[Topic, Position] = field(default_factory=dict)
+    handled: list[tuple[Message, Sequence[Output]]] = field(default_factory=list)
+    count: int = 0
+    now_ns: int = 0
+    poison: Poison | None = None
+
+
+def merge(entries: Iterable[Entry], lockstep: bool) -> list[Entry]:
+    """The order in which a batch is fed."""
+    if lockstep:
+        return sorted(entries, key=lambda e: (e.topic.rank, id_key(e.entry_id)))
+    return sorted(entries, key=lambda e: (e.topic is not Topic.CONTROL, id_key(e.entry_id), e.topic.rank))
+
+
+def run_step(
+    node: Node,
+    entries: Sequence[Entry],
+    positions: Mapping[Topic, Position],
+    start: bytes,
+    now_ns: int = 0,
+    keep_handled: bool = False,
+) -> Step:
+    """Feed `entries` (already merged) to `node`.
+
+    `start` is the node's state as it is now; where a message raises, the step begins again from it without that message.
+    `now_ns` > 0 feeds the time after the commands. `keep_handled` keeps each message with its outputs (for projectors).
+    Raises `InvariantError` where a node of the order path fails on time itself, or any node fails without a cause to skip.
+    """
+    skip: dict[tuple[Entry | None, int], str] = {}
+    barrier: Poison | None = None
+    while True:
+        attempt = _Attempt(node, Step(positions=dict(positions), now_ns=now_ns), skip, barrier, keep_handled)
+        try:
+            return attempt.run(entries, now_ns)
+        except _Failed as failure:
+            node.restore(start)
+            if (failure.entry, failure.index) in skip or (node.order_path and failure.entry is None):
+                raise InvariantError(f"{node.name} failed on {failure.place}: {failure.reason}") from failure.__cause__
+            skip[failure.entry, failure.index] = failure.reason
+            if node.order_path and failure.entry is not None:
+                barrier = Poison(failure.entry, failure.reason)
+
+
+@dataclass(slots=True)
+class _Attempt:
+    node: Node
+    step: Step
+    skip: Mapping[tuple[Entry | None, int], str]
+    barrier: Poison | None
+    keep: bool
+
+    def run(self, entries: Sequence[Entry], now_ns: int) -> Step:
+        step = self.step
+        clock_due = now_ns > 0
+        for entry in entries:
+            if clock_due and entry.topic is not Topic.CONTROL:
+                self._feed(ClockTicked(now_ns=now_ns), None, 0)
+                clock_due = False
+            if self.barrier is not None and entry is self.barrier.entry:
+                step.poison = self.barrier
+                return step
+            if not self._feed_entry(entry):
+                return step
+            before = step.positions.get(entry.topic, Position())
+            step.positions[entry.topic] = Position(entry.entry_id, before.count + 1)
+        if clock_due:
+            self._feed(ClockTicked(now_ns=now_ns), None, 0)
+        return step
+
+    def _feed_entry(self, entry: Entry) -> bool:
+        try:
+            messages = entry.messages()
+        except WireError as error:
+            if self.node.order_path:
+                self.step.poison = Poison(entry, str(error))
+                return False
+            self._bury(entry, -1, str(error))
+            return True
+        for index, message in enumerate(messages):
+            self._feed(message, entry, index)
+        return True
+
+    def _feed(self, message: Message, entry: Entry | None, index: int) -> None:
+        if self.skip and (entry, index) in self.skip:
+            self._bury(entry, index, self.skip[entry, index])
+            return
+        try:
+            said = self.node.handle(message)
+            outputs = said if isinstance(said, tuple | list) else tuple(said)
+        except Exception as error:
+            raise _Failed(entry, index, f"{type(error).__name__}: {error}") from error
+        step = self.step
+        step.count += 1
+        for topic, output in outputs:
+            step.outputs.setdefault(topic, []).append(output)
+        if self.keep:
+            step.handled.append((message, outputs))
+
+    def _bury(self, entry: Entry | None, index: int, reason: str) -> None:
+        self.step.outputs.setdefault(Topic.DEAD, []).append(
+            DeadLetter(
+                node=self.node.name,
+                stream=entry.topic if entry else "wall clock",
+                entry_id=entry.entry_id if entry else str(self.step.now_ns),
+                reason=reason,
+                raw=entry.body if entry else b"",
+                index=index,
+            )
+        )
+
+
+class _Failed(Exception):
+    def __init__(self, entry: Entry | None, index: int, reason: str) -> None:
+        super().__init__(reason)
+        self.entry, self.index, self.reason = entry, index, reason
+
+    @property
+    def place(self) -> str:
+        return f"{self.entry.topic} {self.entry.entry_id} message {self.index}" if self.entry else "the clock"

@@ -1,0 +1,128 @@
+"""Halt and resume. The row in Postgres is the authority; the flag in Redis and the `control` stream follow it.
+
+A halt is written to Postgres first, because every sender reads that row in the transaction of each order; it holds even
+with Redis dead. `follow` carries to Redis what could not be carried at once, and adopts a halt that a node set there.
+A halt flag is cleared only by the resume of that very halt.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import asyncpg
+import asyncpg.pool
+
+from barque.bus.redis_bus import Commit, RedisBus, flag_of
+from barque.errors import BusUnavailable
+from barque.messages import Halt, Message, Resume, Topic
+
+WRITER = "control"
+Connection: TypeAlias = "asyncpg.Connection | asyncpg.pool.PoolConnectionProxy"
+
+
+@dataclass(frozen=True, slots=True)
+class HaltState:
+    """Whether a book is halted, and the command that said so last."""
+
+    halted: bool
+    command_id: str
+    actor: str
+    reason: str
+    at_ns: int
+
+
+NEVER_HALTED = HaltState(False, "", "", "", 0)
+
+
+async def halt_state(connection: asyncpg.Connection | asyncpg.Pool, book: str) -> HaltState:
+    """The halt row of a book."""
+    row = await connection.fetchrow("SELECT halted, command_id, actor, reason, at_ns FROM halts WHERE book = $1", book)
+    return HaltState(**dict(row)) if row else NEVER_HALTED
+
+
+async def halt(pool: asyncpg.Pool, bus: RedisBus | None, book: str, command: Halt) -> bool:
+    """Stop every new order of the book. Returns False where Redis could not be told yet (senders obey all the same)."""
+    async with pool.acquire() as connection, connection.transaction():
+        if not await _record(connection, book, "halt", command):
+            return True
+        await connection.execute(
+            "INSERT INTO halts (book, halted, command_id, actor, reason, at_ns) VALUES ($1, true, $2, $3, $4, $5)"
+            " ON CONFLICT (book) DO UPDATE SET halted = true, command_id = $2, actor = $3, reason = $4, at_ns = $5",
+            book,
+            command.command_id,
+            command.actor,
+            command.reason,
+            command.ts_event_ns,
+        )
+    return await _tell(bus, command, flag_of(command))
+
+
+async def resume(pool: asyncpg.Pool, bus: RedisBus | None, book: str, command: Resume) -> bool:
+    """Lift the halt. Returns False where Redis could not be told yet: orders then wait for `follow`."""
+    async with pool.acquire() as connection, connection.transaction():
+        if not await _record(connection, book, "resume", command):
+            return True
+        await connection.execute("UPDATE halts SET halted = false WHERE book = $1", book)
+    return await _tell(bus, command, "resume")
+
+
+async def follow(pool: asyncpg.Pool, bus: RedisBus, book: str) -> None:
+    """Make Redis agree with Postgres, and Postgres know a halt that was set in Redis. To be called about every second."""
+    state = await halt_state(pool, book)
+    flag = await bus.halt_flag()
+    if flag is not None and flag.command_id != state.command_id:
+        await halt(pool, None, book, flag)
+    elif state.halted and flag is None:
+        command = Halt(command_id=state.command_id, ts_event_ns=state.at_ns, actor=state.actor, reason=state.reason)
+        await _tell(bus, command, flag_of(command))
+    elif not state.halted and flag is not None:
+        command_id = f"follow/{state.command_id}"
+        now_ns = time.time_ns()
+        await _tell(bus, Resume(command_id=command_id, ts_event_ns=now_ns, actor=WRITER, reason="resumed"), "resume")
+
+
+async def send(bus: RedisBus, command: Message, halt_action: str = "") -> None:
+    """Put a command on the `control` stream; writers take turns through the commit itself."""
+    while True:
+        record = await bus.load(WRITER)
+        answer = await bus.commit(
+            Commit(
+                node=WRITER,
+                expected_seq=record.seq,
+                state=b"",
+                positions={},
+                outputs={Topic.CONTROL: [command]},
+                outs=record.outs,
+                halt_action=halt_action,
+                journal=False,
+            )
+        )
+        if answer.verdict in ("OK", "DUP"):
+            return
+
+
+async def _tell(bus: RedisBus | None, command: Message, halt_action: str) -> bool:
+    if bus is None:
+        return False
+    try:
+        await send(bus, command, halt_action)
+    except BusUnavailable:
+        return False
+    return True
+
+
+async def _record(connection: Connection, book: str, name: str, command: Halt | Resume) -> bool:
+    """Log a command; False where it was given before, so that a repeat does nothing."""
+    status = await connection.execute(
+        "INSERT INTO control_log (book, command_id, command, actor, reason, at_ns) VALUES ($1, $2, $3, $4, $5, $6)"
+        " ON CONFLICT (book, command_id) DO NOTHING",
+        book,
+        command.command_id,
+        name,
+        command.actor,
+        command.reason,
+        command.ts_event_ns,
+    )
+    return bool(status == "INSERT 0 1")

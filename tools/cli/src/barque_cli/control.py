@@ -1,0 +1,53 @@
+"""Halt and resume from the command line, straight to Postgres, so that neither needs a running gateway."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from barque import control
+from barque.bus.redis_bus import RedisBus
+from barque.config import CommonConfig, read_secret
+from barque.errors import BusUnavailable, ConfigError
+from barque.messages import Halt, Resume
+from barque.postgres.pool import connect_pool, postgres_errors
+
+ACTOR = "command line"
+
+
+async def halt(common: CommonConfig, reason: str) -> bool:
+    """Halt; False where Redis could not be told yet."""
+    command = Halt(command_id=secrets.token_hex(8), ts_event_ns=time.time_ns(), actor=ACTOR, reason=reason)
+    return await _act(common, command)
+
+
+async def resume(common: CommonConfig, raw: Mapping[str, Any], token_file: Path, reason: str) -> bool:
+    """Resume, if the token is the gateway's; False where Redis could not be told yet."""
+    expected = raw.get("gateway", {}).get("token_file")
+    if not expected:
+        raise ConfigError("key 'gateway.token_file' is not set, so nothing can authorise a resume; set it first")
+    given = read_secret(token_file, "--token-file")
+    if not secrets.compare_digest(given.encode(), read_secret(Path(expected), "gateway.token_file").encode()):
+        raise ConfigError(f"the token in {token_file} is not the gateway's; the book stays halted")
+    command = Resume(command_id=secrets.token_hex(8), ts_event_ns=time.time_ns(), actor=ACTOR, reason=reason)
+    return await _act(common, command)
+
+
+async def _act(common: CommonConfig, command: Halt | Resume) -> bool:
+    book = common.book.name
+    bus: RedisBus | None = None
+    with suppress(BusUnavailable):
+        bus = await RedisBus.connect(common.redis, book)
+    try:
+        pool = await connect_pool(common.postgres, size=1)
+        async with postgres_errors(common.postgres), pool:
+            if isinstance(command, Halt):
+                return await control.halt(pool, bus, book, command)
+            return await control.resume(pool, bus, book, command)
+    finally:
+        if bus is not None:
+            await bus.close()

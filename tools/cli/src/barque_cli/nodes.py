@@ -1,0 +1,42 @@
+"""Makes any node of a book from its configuration: for replay and for runs in one process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from portfolio.config import PortfolioConfig
+from portfolio.core.node import PortfolioNode
+from router.config import RouterConfig
+from router.core.node import RouterNode
+
+from barbuilder.config import BarBuilderConfig
+from barbuilder.core.node import BarBuilderNode
+from barque.config import load_common, load_section
+from barque.errors import ConfigError, nearest
+from barque.node import Node
+from barque_paper import PaperConfig, PaperNode
+from strategy_host.core.loading import make_node
+
+
+def make(name: str, raw: Mapping[str, Any]) -> Node:
+    """A fresh node of that name; raises `ConfigError` with the nearest name where the book has none such."""
+    common = load_common(raw)
+    instruments = common.instruments
+    if name == "barbuilder":
+        return BarBuilderNode(load_section(raw, "barbuilder", BarBuilderConfig), instruments)
+    if name == "router":
+        return RouterNode(load_section(raw, "router", RouterConfig), instruments, [s.id for s in common.strategies])
+    if name == "sender.paper":
+        return PaperNode(load_section(raw, "paper", PaperConfig), instruments)
+    if name == "portfolio":
+        return PortfolioNode(load_section(raw, "portfolio", PortfolioConfig), instruments)
+    for strategy in common.strategies:
+        if name == f"strategy.{strategy.id}":
+            return make_node(strategy, instruments)
+    raise ConfigError(f"book '{common.book.name}' has no node '{name}'; {nearest(name, common.expected_nodes())}")
+
+
+def make_all(raw: Mapping[str, Any]) -> list[Node]:
+    """Every node of the book."""
+    return [make(name, raw) for name in load_common(raw).expected_nodes()]
