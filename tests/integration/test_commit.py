@@ -23,6 +23,7 @@ def first_commit(**changes: object) -> Commit:
         positions={Topic.TICKS: Position("5-0", 3)},
         outputs={Topic.BARS: [a_bar()]},
         outs={},
+        fed=[(7, {Topic.TICKS: Position("5-0", 3)})],
     )
     return replace(base, **changes)
 
@@ -37,7 +38,7 @@ async def test_a_commit_writes_state_positions_outputs_and_journal_together(bus:
     header = entry.header()
     assert (header.source, header.seq, header.chain) == ("n", 1, link(GENESIS, encode_batch([a_bar()])))
     (journal,) = await bus.journal("n")
-    assert (journal.seq, journal.positions) == (0, {Topic.TICKS: Position("5-0", 3)})
+    assert (journal.seq, journal.fed) == (0, [(7, {Topic.TICKS: Position("5-0", 3)})])
 
 
 async def test_the_same_commit_again_is_a_duplicate_and_writes_nothing(bus: RedisBus) -> None:

@@ -165,9 +165,15 @@ def load_section(raw: Mapping[str, Any], name: str, kind: type[T]) -> T:
 def convert(value: Any, kind: type[T], where: str) -> T:
     """`value` as a `kind`; raises `ConfigError` naming the key, the value's fault and the nearest valid key."""
     try:
-        return msgspec.convert(value, kind, strict=False)
+        return msgspec.convert(value, kind, strict=False, dec_hook=_decode_path)
     except msgspec.ValidationError as error:
         raise ConfigError(_explain(str(error), kind, where)) from None
+
+
+def _decode_path(kind: type, value: Any) -> Any:
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise ValueError(f"expected {kind.__name__}")
 
 
 def masked(url: str) -> str:

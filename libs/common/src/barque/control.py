@@ -96,7 +96,6 @@ async def send(bus: RedisBus, command: Message, halt_action: str = "") -> None:
                 outputs={Topic.CONTROL: [command]},
                 outs=record.outs,
                 halt_action=halt_action,
-                journal=False,
             )
         )
         if answer.verdict in ("OK", "DUP"):

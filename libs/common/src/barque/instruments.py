@@ -30,8 +30,8 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Quantities are multiples of it, in contracts."""
     min_quantity: Decimal | None = None
     """Smallest order, contracts; `quantity_step` unless given."""
-    calendar: str = "24/7"
-    """`24/7`, `FX`, or an exchange's MIC code (`barque.calendars`)."""
+    calendar: str = ""
+    """`24/7`, `FX`, or an exchange's MIC code (`barque.calendars`); not given: `FX` for FX, `24/7` otherwise."""
     exchange: str = ""
     max_spike_fraction: float = 0.1
     """A tick further than this from the last good price is quarantined."""
@@ -40,6 +40,8 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         for name in ("tick_size", "quantity_step"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{self.symbol}: {name} must be positive")
+        if not self.calendar:
+            msgspec.structs.force_setattr(self, "calendar", "FX" if self.asset_class == "fx" else "24/7")
 
     @property
     def multiplier(self) -> Decimal:

@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast, get_args
 
 import typer
 from rich.console import Console
@@ -22,7 +22,8 @@ from barque.bus.replay import LiveSource, RecordedSource, Source
 from barque.bus.replay import record as record_book
 from barque.bus.replay import replay as replay_node
 from barque.config import CommonConfig, load_common, read_file
-from barque.errors import BarqueError, ConfigError
+from barque.errors import BarqueError, ConfigError, nearest
+from barque.messages.market import PriceType
 from barque.postgres.migrate import migrate as run_migrations
 from barque.postgres.pool import connect_one
 from barque.postgres.seed import seed as seed_book
@@ -63,6 +64,12 @@ def _common(config: Path) -> CommonConfig:
     return load_common(read_file(config, os.environ))
 
 
+def _price_type(text: str) -> PriceType:
+    if text not in get_args(PriceType):
+        raise ConfigError(f"option --price: '{text}' is none; {nearest(text, list(get_args(PriceType)))}")
+    return cast(PriceType, text)
+
+
 @app.command()
 def demo(
     seconds: Annotated[float | None, typer.Option("--for", help="End after so many seconds.")] = None,
@@ -99,7 +106,7 @@ def bars(
     fill_gaps: Annotated[bool, typer.Option("--fill-gaps", help="Flat bars for gaps of up to 2 minutes.")] = False,
 ) -> None:
     """Build bars from a tick file, exactly as the running system would."""
-    count = bars_file.write_bars(source, symbol, interval, price, out, fill_gaps)
+    count = bars_file.write_bars(source, symbol, interval, _price_type(price), out, fill_gaps)
     console.print(f"{count} bars")
 
 

@@ -16,7 +16,7 @@ from barque.config import load_common, load_section
 from barque.errors import ConfigError, nearest
 from barque.node import Node
 from barque_paper import PaperConfig, PaperNode
-from strategy_host.core.loading import make_node
+from strategy_host.core.loading import node_factories
 
 
 def make(name: str, raw: Mapping[str, Any]) -> Node:
@@ -31,9 +31,9 @@ def make(name: str, raw: Mapping[str, Any]) -> Node:
         return PaperNode(load_section(raw, "paper", PaperConfig), instruments)
     if name == "portfolio":
         return PortfolioNode(load_section(raw, "portfolio", PortfolioConfig), instruments)
-    for strategy in common.strategies:
-        if name == f"strategy.{strategy.id}":
-            return make_node(strategy, instruments)
+    strategies = node_factories(common)
+    if name in strategies:
+        return strategies[name]()
     raise ConfigError(f"book '{common.book.name}' has no node '{name}'; {nearest(name, common.expected_nodes())}")
 
 

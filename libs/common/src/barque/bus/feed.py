@@ -49,9 +49,7 @@ class FeedWriter:
         record = self._record
         if record is None:
             raise InvariantError(f"{self.feed} writes before it has loaded")
-        commit = Commit(
-            node=self.feed, expected_seq=record.seq, state=state, positions={}, outputs=outputs, outs=record.outs, journal=False
-        )
+        commit = Commit(node=self.feed, expected_seq=record.seq, state=state, positions={}, outputs=outputs, outs=record.outs)
         failures = 0
         while not self._stop.is_set():
             began = time.perf_counter()

@@ -3,8 +3,8 @@
 In:   a node, its projector, a bus, Postgres.   Out: rows, and through the outbox the node's outputs on their streams.
 Not:  calls to a broker (a live sender has a wire between two transactions), a second holder of the same node.
 
-One transaction a batch: position and state (fenced by seq and epoch), rows, outbox. Then the relay publishes the outbox
-with the same compare-and-set as every commit, so each row appears once; then the positions are mirrored to Redis, which
+One transaction: position and state (fenced by seq and epoch), rows, outbox. Then the relay publishes the outbox
+with the same compare-and-set as every commit, so each message appears once; then the positions are mirrored to Redis, which
 therefore never says more than what is both durable and published.
 
 The holder is whoever has the advisory lock of the node, on this very connection; the server ends the session of a holder
@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
@@ -26,7 +26,7 @@ import structlog
 
 from barque.bus.reader import Reader
 from barque.bus.redis_bus import Commit, RedisBus, flag_of
-from barque.bus.runner import BACKOFF_S, RunnerOptions, inputs_of, pause_until
+from barque.bus.runner import BACKOFF_S, GROUP_S, RunnerOptions, inputs_of, pause_until
 from barque.bus.step import Poison, Position, Step, run_step
 from barque.bus.wire import Entry, Header, link
 from barque.config import PostgresConfig
@@ -40,7 +40,10 @@ from barque.postgres.projector import Handled, Projector, Scope
 
 log = structlog.get_logger()
 IDLE_SESSION_TIMEOUT_MS = 3_000
-"""How long a frozen holder keeps its lock; a healthy one speaks at least every clock interval."""
+"""How long a frozen holder keeps its lock."""
+HEARTBEAT_S = 1.0
+MAX_GROUP = 5_000
+"""Messages that may wait for a common transaction."""
 _json = msgspec.json.Encoder(order="deterministic")
 _positions = msgspec.json.Decoder(dict[str, tuple[str, int]])
 _sources = msgspec.json.Decoder(dict[str, tuple[int, str]])
@@ -58,6 +61,40 @@ class _Ledger:
     sources: dict[str, tuple[int, str]] = field(default_factory=dict)
     """`<topic>/<source>` -> (seq, chain) of the last entry read of it."""
     state: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    entries: list[Entry]
+    sources: dict[str, tuple[int, str]]
+    now_ns: int
+
+
+@dataclass(slots=True)
+class _Group:
+    """What was handled since the last transaction. Batches that say nothing wait a moment and are written together: should
+    the process die, they are read again and say nothing again. What is said is written and published at once."""
+
+    handled: list[Handled] = field(default_factory=list)
+    outputs: dict[Topic, list[Message]] = field(default_factory=dict)
+    poison: Poison | None = None
+    touched: bool = False
+    since: float = 0.0
+
+    def add(self, step: Step) -> None:
+        """A batch has been handled."""
+        if not self.touched:
+            self.since = time.monotonic()
+        self.touched = True
+        self.handled += [Handled(message, outputs) for message, outputs in step.handled]
+        for topic, messages in step.outputs.items():
+            self.outputs.setdefault(topic, []).extend(messages)
+
+    def due(self, window_s: float) -> bool:
+        """True where there is something to write that must not wait any longer."""
+        if self.outputs or self.poison is not None:
+            return True
+        return self.touched and (len(self.handled) >= MAX_GROUP or time.monotonic() - self.since >= window_s)
 
 
 class _Superseded(BarqueError):
@@ -97,6 +134,9 @@ class LedgerRunner:
         self._mirrored: dict[Topic, Position] = {}
         self._outs: dict[str, tuple[int, bytes]] = {}
         self._told_halt: bool | None = None
+        self._group = _Group()
+        self._window_s = 0.0 if options.lockstep else GROUP_S
+        self._wrote_at = 0.0
         self._now_ns = 0
         self._next_upkeep = 0.0
         self._log = log.bind(node=node.name)
@@ -163,6 +203,8 @@ class LedgerRunner:
         )
         self._node.restore(self._ledger.state)
         self._told_halt = None
+        self._group = _Group()
+        self._wrote_at = time.monotonic()
         self._mirrored = {}
         self._outs = record.outs
         await self._relay(record.seq)
@@ -210,100 +252,104 @@ class LedgerRunner:
         entries = await self._reader.next(self._ledger.positions)
         now_ns = self._tell_time()
         await self._upkeep()
-        if not entries and not now_ns:
-            await self._heartbeat()
-            return
-        sources = self._verify(entries)
-        connection = self._connection
-        if connection is None:
-            raise InvariantError("a batch without a session")
-        async with postgres_errors(self._postgres), connection.transaction():
-            commands = await self._halt_commands(connection)
-            step, ledger = self._handle(commands, entries, sources, now_ns)
-            wrote = await self._write(connection, step, ledger)
-        if wrote:
-            self._ledger = ledger
-            if any(step.outputs.values()):
-                await self._publish(ledger.outbox_seq, step.outputs)
-            await self._mirror()
-        if step.poison is not None:
-            await self._stop_book(step.poison, stop)
+        batch = _Batch(entries, self._verify(entries), now_ns)
+        commands_an_order = self._follow_halts and any(entry.topic is Topic.ORDERS for entry in entries)
+        if not commands_an_order:
+            self._feed(batch)
+            if not self._group.due(self._window_s):
+                return await self._keep_session()
+        session = self._session()
+        async with postgres_errors(self._postgres), session.transaction():
+            if self._follow_halts:
+                await self._obey_halt_row(session)
+            if commands_an_order:
+                self._feed(batch)
+            await self._write(session)
+        await self._written(stop)
 
-    async def _halt_commands(self, connection: asyncpg.Connection) -> list[Message]:
-        """The halt row, read under a share lock: a halt committed after this waits until our transaction ends."""
-        if not self._follow_halts:
-            return []
-        row = await connection.fetchrow(
+    def _session(self) -> asyncpg.Connection:
+        if self._connection is None:
+            raise InvariantError(f"{self._node.name} works without a session")
+        return self._connection
+
+    async def _obey_halt_row(self, session: asyncpg.Connection) -> None:
+        """Tell the node what the halt row says, before any order of this transaction.
+
+        The share lock makes a halt that is committed after this wait until our transaction has ended.
+        """
+        row = await session.fetchrow(
             "SELECT halted, command_id, actor, reason, at_ns FROM halts WHERE book = $1 FOR SHARE", self._bus.book
         )
         halted = bool(row and row["halted"])
-        if halted == self._told_halt:
-            return []
+        if row is None or halted == self._told_halt:
+            return
         self._told_halt = halted
         kind = Halt if halted else Resume
-        if row is None:
-            return [Resume(command_id="", ts_event_ns=0, actor="", reason="never halted")]
-        return [kind(command_id=row["command_id"], ts_event_ns=row["at_ns"], actor=row["actor"], reason=row["reason"])]
+        command = kind(command_id=row["command_id"], ts_event_ns=row["at_ns"], actor=row["actor"], reason=row["reason"])
+        list(self._node.handle(command))
+        self._ledger.state = self._node.snapshot()
+        self._group.touched = True
 
-    def _handle(
-        self, commands: Sequence[Message], entries: Sequence[Entry], sources: dict[str, tuple[int, str]], now_ns: int
-    ) -> tuple[Step, _Ledger]:
+    def _feed(self, batch: _Batch) -> None:
+        """Handle a batch; nothing is durable yet."""
+        if not batch.entries and not batch.now_ns:
+            return
         began = time.perf_counter()
-        before = self._ledger
-        start = before.state
-        for command in commands:
-            list(self._node.handle(command))
-            start = self._node.snapshot()
-        step = run_step(self._node, entries, before.positions, start, now_ns, keep_handled=True)
+        ledger, group = self._ledger, self._group
+        step = run_step(self._node, batch.entries, ledger.positions, ledger.state, batch.now_ns, keep_handled=True)
         self._metrics.stepped(step.count, {t: len(m) for t, m in step.outputs.items()}, time.perf_counter() - began)
-        said = any(step.outputs.values())
-        ledger = replace(
-            before,
-            seq=before.seq + 1,
-            outbox_seq=before.outbox_seq + 1 if said else before.outbox_seq,
-            positions=step.positions,
-            sources=sources,
-            state=self._node.snapshot(),
-        )
-        return step, ledger
+        state = self._node.snapshot()
+        if step.outputs or step.positions != ledger.positions or state != ledger.state:
+            group.add(step)
+        group.poison = step.poison
+        ledger.positions, ledger.sources, ledger.state = step.positions, batch.sources, state
 
-    async def _write(self, connection: asyncpg.Connection, step: Step, ledger: _Ledger) -> bool:
-        """Position, state, rows and outbox, in the caller's transaction; False where there was nothing to write."""
-        before = self._ledger
-        if ledger.positions == before.positions and ledger.state == before.state and not step.outputs:
-            return False
+    async def _write(self, session: asyncpg.Connection) -> None:
+        """Position, state, rows and outbox of the group, in the caller's transaction."""
         began = time.perf_counter()
-        status = await connection.execute(
-            "UPDATE node_state SET seq = $4, outbox_seq = $5, positions = $6, sources = $7, state = $8"
+        ledger, group = self._ledger, self._group
+        outbox_seq = ledger.outbox_seq + 1 if group.outputs else ledger.outbox_seq
+        status = await session.execute(
+            "UPDATE node_state SET seq = seq + 1, outbox_seq = $4, outbox = $5, positions = $6, sources = $7, state = $8"
             " WHERE book = $1 AND lineage = $2 AND node = $3 AND seq = $9 AND epoch = $10",
             *self._key(),
-            ledger.seq,
-            ledger.outbox_seq,
+            outbox_seq,
+            msgspec.msgpack.encode([(t, encode_batch(m)) for t, m in group.outputs.items()]) if group.outputs else b"",
             _json.encode({t: (p.entry_id, p.count) for t, p in ledger.positions.items()}).decode(),
             _json.encode(ledger.sources).decode(),
             ledger.state,
-            before.seq,
+            ledger.seq,
             ledger.epoch,
         )
         if status != "UPDATE 1":
             self._metrics.committed("STALE", time.perf_counter() - began)
             raise _Superseded(f"{self._node.name}: a newer epoch holds this node")
         scope = Scope(self._bus.book, self._lineage, self._node.name, ledger.epoch)
-        handled = [Handled(message, outputs) for message, outputs in step.handled]
         try:
-            await self._projector.write(connection, scope, handled)
+            await self._projector.write(session, scope, group.handled)
         except asyncpg.IntegrityConstraintViolationError as error:
             raise InvariantError(f"{self._node.name}: the ledger refuses a row: {error}; {error.detail or ''}") from error
-        if ledger.outbox_seq != before.outbox_seq:
-            await connection.execute("DELETE FROM outbox WHERE book = $1 AND lineage = $2 AND node = $3", *self._key())
-            await connection.execute(
-                "INSERT INTO outbox (book, lineage, node, seq, outputs) VALUES ($1, $2, $3, $4, $5)",
-                *self._key(),
-                ledger.outbox_seq,
-                msgspec.msgpack.encode([(t, encode_batch(m)) for t, m in step.outputs.items() if m]),
-            )
         self._metrics.committed("OK", time.perf_counter() - began)
-        return True
+
+    async def _written(self, stop: asyncio.Event) -> None:
+        """The transaction is durable: publish, mirror, and stop the book where the group ended before poison."""
+        ledger, group = self._ledger, self._group
+        self._group = _Group()
+        self._wrote_at = time.monotonic()
+        ledger.seq += 1
+        if group.outputs:
+            ledger.outbox_seq += 1
+            await self._publish(ledger.outbox_seq, group.outputs)
+        await self._mirror()
+        if group.poison is not None:
+            await self._stop_book(group.poison, stop)
+
+    async def _keep_session(self) -> None:
+        """A session that says nothing for too long is ended by the server; one that the server ended shows here."""
+        if time.monotonic() - self._wrote_at >= HEARTBEAT_S:
+            async with postgres_errors(self._postgres):
+                await self._session().execute("SELECT 1")
+            self._wrote_at = time.monotonic()
 
     def _verify(self, entries: Sequence[Entry]) -> dict[str, tuple[int, str]]:
         """Each source's entries must continue where we left it; a gap or another past is a fork of history."""
@@ -323,7 +369,7 @@ class LedgerRunner:
     # -- publishing -------------------------------------------------------------------------------------------------
 
     async def _relay(self, published: int) -> None:
-        """After a restart: publish the outbox row that Redis has not seen."""
+        """After a restart: publish what was written last, if Redis has not seen it."""
         last = self._ledger.outbox_seq
         if published == last:
             return
@@ -332,11 +378,9 @@ class LedgerRunner:
                 f"{self._node.name}: Redis has {published} of its batches, Postgres {last}: one of them was replaced. "
                 f"Restore it, or begin anew with `barque seed --new-lineage`"
             )
-        if self._connection is None:
-            raise InvariantError("a relay without a session")
         async with postgres_errors(self._postgres):
-            blob = await self._connection.fetchval(
-                "SELECT outputs FROM outbox WHERE book = $1 AND lineage = $2 AND node = $3 AND seq = $4", *self._key(), last
+            blob = await self._session().fetchval(
+                "SELECT outbox FROM node_state WHERE book = $1 AND lineage = $2 AND node = $3", *self._key()
             )
         outputs = {Topic(t): decode_batch(Topic(t), body) for t, body in _outputs.decode(blob)}
         await self._publish(last, outputs)
@@ -351,7 +395,6 @@ class LedgerRunner:
                 outputs=outputs,
                 outs=self._outs,
                 epoch=self._ledger.epoch,
-                journal=False,
                 halt_action=halt_action,
             )
         )
@@ -395,32 +438,24 @@ class LedgerRunner:
                 await self._aside(past, {}, "")
                 self._log.warning("poison_skipped", stream=entry.topic, entry_id=entry.entry_id)
                 return
-            await self._heartbeat()
+            await self._keep_session()
             await pause_until(stop, 0.2)
 
     async def _aside(
         self, positions: dict[Topic, Position], outputs: Mapping[Topic, Sequence[Message]], halt_action: str
     ) -> None:
         """A transaction that leaves the node's state as it is."""
-        if self._connection is None:
-            raise InvariantError("a transaction without a session")
-        before = self._ledger
-        step = Step(outputs={t: list(m) for t, m in outputs.items()}, positions=positions)
-        outbox_seq = before.outbox_seq + 1 if outputs else before.outbox_seq
-        ledger = replace(before, seq=before.seq + 1, outbox_seq=outbox_seq, positions=positions)
-        async with postgres_errors(self._postgres), self._connection.transaction():
-            await self._write(self._connection, step, ledger)
-        self._ledger = ledger
+        ledger = self._ledger
+        ledger.positions = positions
+        self._group = _Group(outputs={t: list(m) for t, m in outputs.items()})
+        async with postgres_errors(self._postgres), self._session().transaction():
+            await self._write(self._session())
+        ledger.seq += 1
         if outputs:
-            await self._publish(outbox_seq, outputs, halt_action)
+            ledger.outbox_seq += 1
+            await self._publish(ledger.outbox_seq, outputs, halt_action)
+        self._group = _Group()
         await self._mirror()
-
-    async def _heartbeat(self) -> None:
-        """Keeps the session alive when nothing comes; a session that the server ended shows here."""
-        if self._connection is None:
-            raise InvariantError("a heartbeat without a session")
-        async with postgres_errors(self._postgres):
-            await self._connection.execute("SELECT 1")
 
     def _tell_time(self) -> int:
         if self._options.feed_clock:

@@ -38,7 +38,7 @@ from barque.messages import Halt, Message, Topic, encode_batch
 LIBRARY = files("barque.bus").joinpath("functions.lua").read_text(encoding="utf-8")
 Verdict = Literal["OK", "DUP", "STALE", "HALTED"]
 _encode = msgspec.msgpack.Encoder(order="deterministic").encode
-_journal_decoder = msgspec.msgpack.Decoder(tuple[int, int, dict[str, tuple[str, int]]])
+_journal_decoder = msgspec.msgpack.Decoder(tuple[int, list[tuple[int, dict[str, tuple[str, int]]]]])
 _snapshot = msgspec.msgpack.Decoder(tuple[bytes, dict[str, tuple[int, bytes]]])
 _origin = msgspec.json.Decoder(tuple[str, int])
 _outs_decoder = msgspec.msgpack.Decoder(dict[str, tuple[int, bytes]])
@@ -70,10 +70,10 @@ class Commit:
     positions: Mapping[Topic, Position]
     outputs: Mapping[Topic, Sequence[Message]]
     outs: Mapping[str, tuple[int, bytes]]
-    now_ns: int = 0
+    fed: Sequence[tuple[int, Mapping[Topic, Position]]] = ()
+    """For the journal: per batch since the last commit, the time it was told and the positions after it. Empty: no record."""
     epoch: int = 0
     guarded: bool = False
-    journal: bool = True
     halt_action: str = ""
     """`resume`, or the text of a halt flag to set, together with the outputs."""
 
@@ -99,9 +99,8 @@ class JournalRecord:
     entry_id: str
     seq: int
     """The commit's `expected_seq`: 0 for a node's first."""
-    now_ns: int
-    positions: dict[Topic, Position]
-    """All of them, after the commit."""
+    fed: list[tuple[int, dict[Topic, Position]]]
+    """Per batch: the time it was told (0: none) and all positions after it."""
     snapshot: tuple[bytes, dict[str, tuple[int, bytes]]] | None
     """State and output chains after the commit, in every so many records."""
 
@@ -290,8 +289,8 @@ class RedisBus:
             outs[topic] = (seq + 1, link(chain, body))
             entries += [index + 4, pack_envelope(commit.node, seq + 1, ts_pub_ns, outs[topic][1]), body]
         positions = [part for topic, p in commit.positions.items() for part in (topic, p.entry_id, p.count)]
-        record = _encode((commit.expected_seq, commit.now_ns, _flat(commit.positions))) if commit.journal else b""
-        snapshot = _encode((commit.state, outs)) if commit.journal and (commit.expected_seq + 1) % SNAPSHOT_EVERY == 0 else b""
+        record = _encode((commit.expected_seq, [(now_ns, _flat(p)) for now_ns, p in commit.fed])) if commit.fed else b""
+        snapshot = _encode((commit.state, outs)) if commit.fed and (commit.expected_seq + 1) % SNAPSHOT_EVERY == 0 else b""
         keys = [self.node_key(commit.node), self.journal_key(commit.node), self.halt_key, *(self.stream(t) for t in topics)]
         reply = await self._call(
             "barque_commit",
@@ -372,12 +371,12 @@ class RedisBus:
         records = []
         for entry_id, fields in reply:
             try:
-                seq, now_ns, positions = _journal_decoder.decode(fields[b"r"])
+                seq, fed = _journal_decoder.decode(fields[b"r"])
             except (KeyError, msgspec.DecodeError, msgspec.ValidationError) as error:
                 raise WireError(f"journal of {node}, entry {entry_id.decode()}: {error}") from error
-            where = {Topic(t): Position(*p) for t, p in positions.items()}
+            batches = [(now_ns, {Topic(t): Position(*p) for t, p in positions.items()}) for now_ns, positions in fed]
             snapshot = _snapshot.decode(fields[b"s"]) if b"s" in fields else None
-            records.append(JournalRecord(entry_id.decode(), seq, now_ns, where, snapshot))
+            records.append(JournalRecord(entry_id.decode(), seq, batches, snapshot))
         return records
 
     # -- upkeep -----------------------------------------------------------------------------------------------------

@@ -105,25 +105,29 @@ class _Replay:
             return True
         if record.snapshot is not None:
             self._state, self._outs = record.snapshot
-            self._positions = dict(record.positions)
+            self._positions = dict(record.fed[-1][1])
             self._node.restore(self._state)
             self.report.from_seq = record.seq + 1
         return False
 
     async def again(self, record: JournalRecord) -> bool:
-        """One commit; True where it came out differently."""
-        before = self._positions or {}
-        entries = [e for topic, to in record.positions.items() for e in await self._between(topic, before.get(topic), to)]
-        step = run_step(self._node, merge(entries, self._lockstep), before, self._state, record.now_ns)
+        """One commit, batch by batch; True where it came out differently."""
         report = self.report
         report.commits += 1
-        report.messages_in += step.count
-        for topic, messages in step.outputs.items():
+        outputs: dict[Topic, list[Message]] = {}
+        for now_ns, positions in record.fed:
+            before = self._positions or {}
+            entries = [e for topic, to in positions.items() for e in await self._between(topic, before.get(topic), to)]
+            step = run_step(self._node, merge(entries, self._lockstep), before, self._state, now_ns)
+            report.messages_in += step.count
+            for topic, messages in step.outputs.items():
+                outputs.setdefault(topic, []).extend(messages)
+            self._state = self._node.snapshot()
+            self._positions = positions
+        for topic, messages in outputs.items():
             if messages and (difference := await self._compare(topic, messages)):
                 report.difference = f"commit {record.seq}: {difference}"
                 return True
-        self._state = self._node.snapshot()
-        self._positions = dict(record.positions)
         if record.snapshot is not None and record.snapshot[0] != self._state:
             report.difference = f"commit {record.seq}: the state is another one than was committed"
             return True
@@ -218,7 +222,7 @@ class LiveSource:
 class _Recording(msgspec.Struct):
     book: str
     streams: dict[str, list[tuple[str, bytes, bytes]]]
-    journals: dict[str, list[tuple[str, int, int, dict[str, tuple[str, int]], tuple[bytes, Outs] | None]]]
+    journals: dict[str, list[tuple[str, int, list[tuple[int, dict[str, tuple[str, int]]]], tuple[bytes, Outs] | None]]]
     origins: dict[str, dict[str, tuple[str, int]]]
 
 
@@ -236,7 +240,7 @@ async def record(bus: RedisBus, path: Path) -> Mapping[str, int]:
     for node in await bus.registered():
         origins[node] = {t: (p.entry_id, p.count) for t, p in (await bus.load(node)).origin.items()}
         journals[node] = [
-            (r.entry_id, r.seq, r.now_ns, {t: (p.entry_id, p.count) for t, p in r.positions.items()}, r.snapshot)
+            (r.entry_id, r.seq, [(now_ns, {t: (p.entry_id, p.count) for t, p in to.items()}) for now_ns, to in r.fed], r.snapshot)
             async for r in _journal(LiveSource(bus), node)
         ]
     blob = msgspec.msgpack.encode(_Recording(bus.book, streams, journals, origins))
@@ -275,8 +279,8 @@ class RecordedSource:
         low = (-1, -1) if after == "-" else id_key(after)
         found = [r for r in self._data.journals.get(node, []) if id_key(r[0]) > low][:count]
         return [
-            JournalRecord(entry_id, seq, now_ns, {Topic(t): Position(*p) for t, p in positions.items()}, snapshot)
-            for entry_id, seq, now_ns, positions, snapshot in found
+            JournalRecord(entry_id, seq, [(now, {Topic(t): Position(*p) for t, p in to.items()}) for now, to in fed], snapshot)
+            for entry_id, seq, fed, snapshot in found
         ]
 
     async def origin(self, node: str) -> dict[Topic, Position]:

@@ -28,6 +28,8 @@ from barque.observability.metrics import NodeMetrics
 
 log = structlog.get_logger()
 BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+GROUP_S = 0.2
+"""On a wall clock, how long batches that say nothing may wait for a common commit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,37 @@ class RunnerOptions:
     wall_ns: Callable[[], int] = field(default=time.time_ns)
 
 
+@dataclass(slots=True)
+class Ahead:
+    """What a node has been fed since its last commit. Batches that say nothing wait a moment and commit together: should the
+    process die, they are read again and say nothing again. What is said is committed at once."""
+
+    positions: dict[Topic, Position]
+    state: bytes
+    outputs: dict[Topic, list[Message]] = field(default_factory=dict)
+    fed: list[tuple[int, dict[Topic, Position]]] = field(default_factory=list)
+    since: float = 0.0
+    poison: Poison | None = None
+
+    def add(self, step: Step, state: bytes) -> None:
+        """A batch has been handled; one that changed nothing at all leaves no trace."""
+        self.poison = step.poison
+        if not step.outputs and step.positions == self.positions and state == self.state:
+            return
+        if not self.fed:
+            self.since = time.monotonic()
+        for topic, messages in step.outputs.items():
+            self.outputs.setdefault(topic, []).extend(messages)
+        self.fed.append((step.now_ns, step.positions))
+        self.positions, self.state = step.positions, state
+
+    def due(self, window_s: float) -> bool:
+        """True where there is something to commit that must not wait any longer."""
+        if not self.fed:
+            return False
+        return bool(self.outputs or self.poison) or time.monotonic() - self.since >= window_s
+
+
 class RedisRunner:
     """One node, one connection, one loop."""
 
@@ -55,6 +88,8 @@ class RedisRunner:
         self._inputs = inputs_of(node, options.feed_clock)
         self._reader = Reader(bus, node.name, self._inputs, options.lockstep, options.clock_interval_ms)
         self._record = Record(0, 0, b"", {}, {})
+        self._ahead = Ahead({}, b"")
+        self._window_s = 0.0 if options.lockstep else GROUP_S
         self._now_ns = 0
         self._next_upkeep = 0.0
         self._log = log.bind(node=node.name)
@@ -71,6 +106,8 @@ class RedisRunner:
                     failures = 0
                     self._health.ready(self._node.name)
                 loaded = await self._cycle(stop)
+                if loaded and stop.is_set() and self._ahead.fed:
+                    await self._commit(self._build(), stop)
             except BarqueError as error:
                 if error.disposition != "retry":
                     self._health.not_ready(self._node.name, str(error))
@@ -87,39 +124,38 @@ class RedisRunner:
         await self._bus.register(self._node.name, self._node.rank, self._inputs, from_head, self._options.worker)
         self._record = await self._bus.load(self._node.name)
         self._node.restore(self._record.state)
+        self._ahead = Ahead(self._record.positions, self._record.state)
         self._log.info("node_loaded", seq=self._record.seq, state_bytes=len(self._record.state))
 
     async def _cycle(self, stop: asyncio.Event) -> bool:
         """One batch; False where the state must be loaded again."""
-        entries = await self._reader.next(self._record.positions)
+        entries = await self._reader.next(self._ahead.positions)
         now_ns = self._tell_time()
         await self._upkeep()
-        if not entries and not now_ns:
-            return True
-        began = time.perf_counter()
-        step = run_step(self._node, entries, self._record.positions, self._record.state, now_ns)
-        self._metrics.stepped(step.count, {t: len(m) for t, m in step.outputs.items()}, time.perf_counter() - began)
-        state = self._node.snapshot()
-        changed = step.outputs or step.positions != self._record.positions or state != self._record.state
-        if changed and not await self._commit(self._build(step, state), stop):
+        if entries or now_ns:
+            began = time.perf_counter()
+            step = run_step(self._node, entries, self._ahead.positions, self._ahead.state, now_ns)
+            self._ahead.add(step, self._node.snapshot())
+            self._metrics.stepped(step.count, {t: len(m) for t, m in step.outputs.items()}, time.perf_counter() - began)
+        if self._ahead.due(self._window_s) and not await self._commit(self._build(), stop):
             return False
-        if step.poison is not None:
-            await self._stop_book(step.poison, stop)
+        if self._ahead.poison is not None:
+            await self._stop_book(self._ahead.poison, stop)
             return False
         return True
 
-    def _build(self, step: Step, state: bytes) -> Commit:
-        record = self._record
+    def _build(self) -> Commit:
+        record, ahead = self._record, self._ahead
         return Commit(
             node=self._node.name,
             expected_seq=record.seq,
             epoch=record.epoch,
-            state=state,
-            positions=step.positions,
-            outputs=step.outputs,
+            state=ahead.state,
+            positions=ahead.positions,
+            outputs=ahead.outputs,
             outs=record.outs,
-            now_ns=step.now_ns,
-            guarded=any(isinstance(m, SubmitOrder) for m in step.outputs.get(Topic.ORDERS, ())),
+            fed=ahead.fed,
+            guarded=any(isinstance(m, SubmitOrder) for m in ahead.outputs.get(Topic.ORDERS, ())),
         )
 
     async def _commit(self, commit: Commit, stop: asyncio.Event) -> bool:
@@ -145,6 +181,7 @@ class RedisRunner:
             self._log.info("commit_refused", verdict=answer.verdict, expected_seq=commit.expected_seq, stored_seq=answer.seq)
             return False
         self._record = Record(answer.seq, commit.epoch, commit.state, dict(commit.positions), answer.outs)
+        self._ahead = Ahead(self._record.positions, self._record.state, poison=self._ahead.poison)
         return True
 
     async def _stop_book(self, poison: Poison, stop: asyncio.Event) -> None:

@@ -58,11 +58,21 @@ class EmbeddedPostgres:
         for attempt in range(20):
             self.process.start()
             try:
-                return self.process.wait_for_port(self.port)
+                self.process.wait_for_port(self.port)
+                return self._wait_until_accepting()
             except BusUnavailable:
                 if attempt == 19 or ("shared memory" not in self._recent_log() and "lock file" not in self._recent_log()):
                     raise
                 time.sleep(0.25)
+
+    def _wait_until_accepting(self) -> None:
+        """After a crash it listens before it has recovered."""
+        command = [str(binary("pg_isready")), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        deadline = time.monotonic() + 60
+        while subprocess.run(command, timeout=10, check=False).returncode != 0:  # noqa: S603
+            if not self.process.running() or time.monotonic() > deadline:
+                raise BusUnavailable(f"postgres does not accept connections: {self.process.last_line()}")
+            time.sleep(0.02)
 
     def _recent_log(self) -> str:
         return (self._folder / "postgres.log").read_text(errors="replace")[-2_000:]

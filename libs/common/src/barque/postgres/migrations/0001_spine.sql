@@ -7,28 +7,20 @@ CREATE TABLE books (
     created_at timestamptz NOT NULL DEFAULT now()
 );
 
--- The position of every node that commits here, in the same transaction as its rows.
+-- The position of every node that commits here, in the same transaction as its rows. `outbox` is what it said in the
+-- transaction number `outbox_seq`, kept until the next one: the relay publishes it before anything else may follow.
 CREATE TABLE node_state (
     book text NOT NULL,
     lineage text NOT NULL,
     node text NOT NULL,
     seq bigint NOT NULL DEFAULT 0,
     outbox_seq bigint NOT NULL DEFAULT 0,
+    outbox bytea NOT NULL DEFAULT '',
     epoch bigint NOT NULL DEFAULT 0,
     positions jsonb NOT NULL DEFAULT '{}',
     sources jsonb NOT NULL DEFAULT '{}',
     state bytea NOT NULL DEFAULT '',
     PRIMARY KEY (book, lineage, node)
-);
-
--- What a node said in a transaction, until the relay has put it on its streams.
-CREATE TABLE outbox (
-    book text NOT NULL,
-    lineage text NOT NULL,
-    node text NOT NULL,
-    seq bigint NOT NULL,
-    outputs bytea NOT NULL,
-    PRIMARY KEY (book, lineage, node, seq)
 );
 
 -- The halt: this row is the authority; the flag in Redis follows it.

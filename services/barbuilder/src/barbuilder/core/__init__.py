@@ -1,0 +1,1 @@
+"""The bar builder's pure core."""

@@ -1,0 +1,44 @@
+"""Configuration of the replay feed: section `[feed_replay]` of `barque.toml`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from barque.config import Section
+from barque.messages.market import PriceType
+
+
+class FileConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One recorded file; what it holds is told by its columns."""
+
+    path: Path
+    symbol: str
+    interval: str = "1m"
+    """Of bar files: the bars' interval."""
+    price: PriceType = "last"
+    """Of plain OHLC files: which price they are made of."""
+
+
+class MarketConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The seeded market of the demo."""
+
+    seed: int = 1
+    ticks_per_s: float = 5.0
+    """Mean number of quotes per second and symbol."""
+    symbols: dict[str, float] = msgspec.field(default_factory=dict)
+    """Symbol -> first mid price."""
+
+
+class FeedReplayConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to publish, and how fast."""
+
+    source: Literal["files", "market"] = "market"
+    files: tuple[FileConfig, ...] = ()
+    market: MarketConfig = MarketConfig()
+    speed: float | Literal["max"] = 1.0
+    """`1.0`: as it happened; `60.0`: a minute a second; `max`: as fast as the book can follow."""
+    tail_s: float = 3_600.0
+    """After a file's last message the clock moves on by this much, so that the last bars and timers come due."""

@@ -1,0 +1,75 @@
+"""The only way the gateway acts: halt, resume, and keeping the Redis flag in step with the ledger.
+
+In:   a person's wish, already authorised.   Out: `barque.control`.
+Not:  authorisation (`gateway.security`). A halt is never refused for want of one of the two stores: with Postgres away the
+      flag in Redis stops the book, and `follow` writes the row when it can.
+"""
+
+from __future__ import annotations
+
+import time
+
+import asyncpg
+import structlog
+
+from barque import control
+from barque.bus.redis_bus import RedisBus, flag_of
+from barque.config import PostgresConfig
+from barque.errors import BarqueError, BusUnavailable
+from barque.messages import Halt, Resume
+from barque.postgres.pool import postgres_errors
+
+log = structlog.get_logger()
+
+
+class Commands:
+    """Halt and resume of one book."""
+
+    def __init__(self, pool: asyncpg.Pool, config: PostgresConfig, bus: RedisBus) -> None:
+        self._pool, self._config, self._bus = pool, config, bus
+
+    async def halt(self, actor: str, reason: str, command_id: str | None = None) -> str:
+        """Stop every new order; returns the command's id. Raises `BusUnavailable` only where both stores are away."""
+        command = Halt(command_id=command_id or _new_id(), ts_event_ns=time.time_ns(), actor=actor, reason=reason)
+        try:
+            async with postgres_errors(self._config):
+                told = await control.halt(self._pool, self._bus, self._bus.book, command)
+        except BarqueError as error:
+            log.error("halt_without_ledger", error=str(error), command_id=command.command_id)
+            await self._halt_by_flag(command)
+            told = True
+        log.warning("halted", actor=actor, reason=reason, command_id=command.command_id, redis_told=told)
+        return command.command_id
+
+    async def resume(self, actor: str, reason: str, command_id: str | None = None) -> str:
+        """Lift the halt; returns the command's id."""
+        command = Resume(command_id=command_id or _new_id(), ts_event_ns=time.time_ns(), actor=actor, reason=reason)
+        try:
+            async with postgres_errors(self._config):
+                told = await control.resume(self._pool, self._bus, self._bus.book, command)
+        except BarqueError as error:
+            log.error("not_resumed", error=str(error), command_id=command.command_id)
+            raise BusUnavailable("the book stays halted: Postgres is away; resume again when it is back") from error
+        log.warning("resumed", actor=actor, reason=reason, command_id=command.command_id, redis_told=told)
+        return command.command_id
+
+    async def follow(self) -> None:
+        """Make the flag in Redis agree with the ledger, as far as both are there; to be called every second."""
+        try:
+            async with postgres_errors(self._config):
+                await control.follow(self._pool, self._bus, self._bus.book)
+        except BarqueError as error:
+            log.debug("halt_not_followed", error=str(error))
+
+    async def _halt_by_flag(self, command: Halt) -> None:
+        try:
+            await control.send(self._bus, command, flag_of(command))
+        except BarqueError as error:
+            log.critical("halt_failed", error=str(error), command_id=command.command_id)
+            raise BusUnavailable(
+                f"halt {command.command_id} is NOT in force: Postgres and Redis are both away; stop the senders by hand"
+            ) from error
+
+
+def _new_id() -> str:
+    return f"gateway/{time.time_ns()}"

@@ -1,0 +1,249 @@
+"""What the gateway says of a book: one frozen model per row or report, the same for API and page.
+
+Money and quantities are decimals, written as strings; times are integer nanoseconds with their ISO 8601 UTC twin.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, PlainSerializer, computed_field
+
+from gateway.format import iso
+
+Money = Annotated[Decimal, PlainSerializer(lambda value: format(value, "f"), return_type=str, when_used="json")]
+OrderState = Literal[
+    "NEW",
+    "SENDING",
+    "ACKED",
+    "PARTIALLY_FILLED",
+    "FILLED",
+    "PENDING_CANCEL",
+    "CANCELLED",
+    "PENDING_MODIFY",
+    "REJECTED",
+    "EXPIRED",
+    "UNKNOWN",
+]
+T = TypeVar("T")
+
+
+class Row(BaseModel):
+    """Base of all: frozen, no surprises."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Event(Row):
+    """Something that happened at a time."""
+
+    ts_event_ns: int
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def ts_event(self) -> str:
+        """`ts_event_ns` as ISO 8601 UTC, to the nanosecond."""
+        return iso(self.ts_event_ns)
+
+
+class Position(Event):
+    """One strategy's position in one symbol; money in `currency`."""
+
+    account: str
+    strategy_id: str
+    symbol: str
+    quantity: Money
+    """Signed contracts."""
+    average_price: Money
+    realised_pnl: Money
+    commission: Money
+    currency: str
+
+
+class Order(Event):
+    """An intent of the ledger, and how far it came."""
+
+    order_id: str
+    account: str
+    strategy_id: str
+    signal_id: str
+    symbol: str
+    side: str
+    quantity: Money
+    filled: Money
+    order_type: str
+    limit_price: Money | None
+    stop_price: Money | None
+    time_in_force: str
+    state: OrderState
+    detail: str
+    venue_order_id: str
+    updated_ns: int
+
+
+class Fill(Event):
+    """One execution as the portfolio booked it."""
+
+    exec_id: str
+    account: str
+    order_id: str
+    signal_id: str
+    strategy_id: str
+    symbol: str
+    side: str
+    quantity: Money
+    price: Money
+    commission: Money
+    commission_currency: str
+    realised_pnl: Money
+    currency: str
+
+
+class Rejection(Event):
+    """A signal that became no order."""
+
+    signal_id: str
+    strategy_id: str
+    symbol: str
+    reason: str
+    detail: str
+
+
+class Equity(Event):
+    """An account valued at the marks of its time."""
+
+    account: str
+    currency: str
+    cash: Money
+    equity: Money
+    unrealised_pnl: Money
+    realised_pnl: Money
+
+
+class Bar(Row):
+    """One completed bar; prices are market floats."""
+
+    ts_open_ns: int
+    ts_close_ns: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    tick_count: int
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def ts_open(self) -> str:
+        """`ts_open_ns` as ISO 8601 UTC."""
+        return iso(self.ts_open_ns)
+
+
+class Series(Row):
+    """A kind of bar that the book holds."""
+
+    symbol: str
+    interval: str
+    price: str
+
+
+class Instrument(Row):
+    """A traded thing, as seeded from the configuration."""
+
+    symbol: str
+    asset_class: str
+    currency: str
+    base_currency: str
+    tick_size: Money
+    contract_size: Money
+    quantity_step: Money
+    calendar: str
+
+
+class Strategy(Row):
+    """A configured strategy instance."""
+
+    id: str
+    strategy: str
+    symbols: list[str]
+    interval: str
+    params: dict[str, Any]
+    enabled: bool
+
+
+class Page(Row, Generic[T]):
+    """Some rows, and the cursor that gives the ones after them."""
+
+    items: list[T]
+    next: str | None = None
+    """Pass as `cursor`; null: there are no more."""
+
+
+class Halt(Row):
+    """Whether new orders are stopped, and who said so, why and when."""
+
+    halted: bool
+    actor: str = ""
+    reason: str = ""
+    at_ns: int = 0
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def at(self) -> str | None:
+        """`at_ns` as ISO 8601 UTC; null: never commanded."""
+        return iso(self.at_ns) if self.at_ns else None
+
+
+class Node(Row):
+    """One node's health as the bus knows it."""
+
+    name: str
+    rank: int
+    seq: int
+    """Commits so far."""
+    lag: dict[str, int]
+    """Topic -> entries not yet read."""
+    refused: dict[str, int]
+    """Why commits were refused -> how often."""
+    last_seen_ms: int
+    """Since its last sign of life."""
+    worker: str
+
+
+class Feed(Event):
+    """A feed's last word on itself."""
+
+    feed: str
+    symbol: str
+    state: str
+    dropped: int
+    detail: str
+
+
+class Status(Row):
+    """The book at a glance."""
+
+    book: str
+    lineage: str
+    clock: Literal["wall", "feed"]
+    now_ns: int
+    """The book's own time: event time where the clock is `feed`."""
+    halt: Halt
+    nodes: list[Node]
+    feeds: list[Feed]
+    problems: list[str]
+    """What is away, and what to do; empty: all is well."""
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def now(self) -> str | None:
+        """`now_ns` as ISO 8601 UTC; null: the book's time is not known yet."""
+        return iso(self.now_ns) if self.now_ns else None
+
+
+class Problem(Row):
+    """Every error's body."""
+
+    error: str
+    """What happened, to which id, what to do."""

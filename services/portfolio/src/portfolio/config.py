@@ -1,0 +1,33 @@
+"""Section `[portfolio]` of `barque.toml`: the accounts whose books we keep."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from barque.config import Section
+
+
+class AccountConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One account and what it began with."""
+
+    name: str
+    currency: str
+    """Its base currency: equity is said in it."""
+    starting_cash: Decimal
+
+
+class PortfolioConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the portfolio needs to keep books."""
+
+    equity_interval_s: int = 60
+    """Event time between two valuations that no fill asked for."""
+    accounts: tuple[AccountConfig, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.equity_interval_s <= 0:
+            raise ValueError("equity_interval_s must be positive")
+        names = [account.name for account in self.accounts]
+        if len(set(names)) < len(names):
+            raise ValueError("accounts must have different names")
+        if not all(account.starting_cash.is_finite() for account in self.accounts):
+            raise ValueError("starting_cash must be a number")

@@ -1,0 +1,124 @@
+"""Builds what goes out: orders with ids that follow from their cause, a bracket's legs, cancels. Pure.
+
+An order's id is a digest of the signal (or command) and the leg, so the same decision has the same id in a backtest, live
+and after any restart.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from hashlib import blake2b
+from itertools import permutations
+
+from barque.instruments import Instrument
+from barque.messages import CancelOrder, RejectReason, Signal, SubmitOrder
+from barque.messages.signals import Side
+from router.core.sizing import Refusal, Size, sound
+
+_RUNG = {"stop_loss": 0, "limit_price": 1, "stop_price": 1, "take_profit": 2}
+"""Prices of a bracket from its worst to its best."""
+
+
+def order_id_of(cause: str, leg: str) -> str:
+    """20 hexadecimal digits that stand for `leg` of `cause`.
+
+    >>> order_id_of("s1/EURUSD.1m.bid.0/0", "entry")
+    'b058df693640750e3d45'
+    """
+    return blake2b(f"{cause}|{leg}".encode(), digest_size=10).hexdigest()
+
+
+def entry_order(signal: Signal, size: Size, account: str, instrument: Instrument) -> SubmitOrder | Refusal:
+    """The order that `signal` asks for, prices on the grid; a bracket's entry where it has exits."""
+    prices: dict[str, Decimal] = {}
+    for name in _needed(signal):
+        value = getattr(signal, name)
+        if not sound(value) or not (rounded := instrument.price(value)):
+            return Refusal(
+                RejectReason.PRICE, f"{name} must be a positive price on the grid of {instrument.tick_size}", actual=str(value)
+            )
+        prices[name] = rounded
+    if signal.time_in_force == "gtd" and signal.valid_until_ns is None:
+        return Refusal(RejectReason.UNSUPPORTED, "time_in_force gtd needs valid_until_ns")
+    entry = SubmitOrder(
+        order_id=order_id_of(signal.id, "entry"),
+        cause=signal.id,
+        root=signal.root,
+        strategy_id=signal.strategy_id,
+        account=account,
+        symbol=signal.symbol,
+        ts_event_ns=signal.ts_event_ns,
+        side=size.side,
+        quantity=size.quantity,
+        order_type=signal.order_type,
+        limit_price=prices.get("limit_price"),
+        stop_price=prices.get("stop_price"),
+        time_in_force=signal.time_in_force,
+        valid_until_ns=signal.valid_until_ns,
+        tag=signal.tag,
+        reason=signal.reason,
+    )
+    return _bracket_fault(signal, entry, prices) or entry
+
+
+def exit_orders(signal: Signal, entry: SubmitOrder, instrument: Instrument) -> list[SubmitOrder]:
+    """The bracket's legs: held by the broker until `entry` fills, and each cancels the other."""
+    legs = [name for name in ("take_profit", "stop_loss") if getattr(signal, name) is not None]
+    return [
+        SubmitOrder(
+            order_id=order_id_of(signal.id, leg),
+            cause=signal.id,
+            root=signal.root,
+            strategy_id=signal.strategy_id,
+            account=entry.account,
+            symbol=entry.symbol,
+            ts_event_ns=entry.ts_event_ns,
+            side=opposite(entry.side),
+            quantity=entry.quantity,
+            order_type="limit" if leg == "take_profit" else "stop",
+            limit_price=instrument.price(getattr(signal, leg)) if leg == "take_profit" else None,
+            stop_price=instrument.price(getattr(signal, leg)) if leg == "stop_loss" else None,
+            parent_id=entry.order_id,
+            oco_group=entry.order_id if len(legs) == 2 else None,
+            tag=entry.tag,
+            reason=f"{leg} of {entry.order_id}",
+        )
+        for leg in legs
+    ]
+
+
+def cancel_of(order: SubmitOrder, cause: str, root: str, ts_event_ns: int) -> CancelOrder:
+    """The request to cancel `order`, because of `cause`."""
+    return CancelOrder(
+        order_id=order.order_id,
+        cause=cause,
+        root=root,
+        strategy_id=order.strategy_id,
+        account=order.account,
+        symbol=order.symbol,
+        ts_event_ns=ts_event_ns,
+    )
+
+
+def opposite(side: Side) -> Side:
+    """The other side."""
+    return "sell" if side == "buy" else "buy"
+
+
+def _needed(signal: Signal) -> list[str]:
+    names = {"limit": ["limit_price"], "stop": ["stop_price"], "stop_limit": ["limit_price", "stop_price"]}
+    exits = [name for name in ("take_profit", "stop_loss") if getattr(signal, name) is not None]
+    return names.get(signal.order_type, []) + exits
+
+
+def _bracket_fault(signal: Signal, entry: SubmitOrder, prices: dict[str, Decimal]) -> Refusal | None:
+    if "stop_loss" not in prices and "take_profit" not in prices:
+        return None
+    if signal.action != "enter":
+        return Refusal(RejectReason.UNSUPPORTED, f"take_profit and stop_loss belong to action enter, not {signal.action}")
+    rungs = [(_RUNG[name], price, name) for name, price in prices.items()]
+    for (low_rung, low, low_name), (high_rung, high, high_name) in permutations(rungs, 2):
+        if low_rung < high_rung and not (low < high if entry.side == "buy" else low > high):
+            word = "below" if entry.side == "buy" else "above"
+            return Refusal(RejectReason.PRICE, f"to {entry.side}, {low_name} {low} must be {word} {high_name} {high}")
+    return None

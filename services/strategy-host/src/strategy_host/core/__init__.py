@@ -1,0 +1,1 @@
+"""The strategy host's pure core."""

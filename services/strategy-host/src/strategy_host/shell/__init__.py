@@ -1,0 +1,1 @@
+"""The worker: which strategy nodes run in this process."""
