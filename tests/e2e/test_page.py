@@ -16,12 +16,12 @@ import asyncpg
 import httpx
 import pytest
 from playwright.async_api import Page, async_playwright, expect
-from tests.support.builders import MINUTE, T0
-from tests.support.servers import begin_book
 
 from barque.bus.redis_bus import RedisBus
 from barque.config import PostgresConfig, RedisConfig
 from barque.embedded.process import free_port
+from tests.support.builders import MINUTE, T0
+from tests.support.servers import begin_book
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = (

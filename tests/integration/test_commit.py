@@ -6,13 +6,13 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from tests.support.builders import a_bar, an_order
 
 from barque.bus.redis_bus import Commit, RedisBus
 from barque.bus.step import Position
 from barque.bus.wire import GENESIS, link
 from barque.errors import InvariantError
 from barque.messages import Topic, encode_batch
+from tests.support.builders import a_bar, an_order
 
 
 def first_commit(**changes: object) -> Commit:

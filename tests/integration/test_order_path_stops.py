@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.support.builders import a_signal
-from tests.support.driving import at_rest, publish, running, said, until
-from tests.support.nodes import OrderingNode
-
 from barque import control
 from barque.bus.redis_bus import RedisBus, flag_of
 from barque.messages import Alert, DeadLetter, Halt, Resume, SubmitOrder, Topic
 from barque.observability.health import Health
+from tests.support.builders import a_signal
+from tests.support.driving import at_rest, publish, running, said, until
+from tests.support.nodes import OrderingNode
 
 HALT = Halt(command_id="h1", ts_event_ns=1, actor="test", reason="stop")
 RESUME = Resume(command_id="r1", ts_event_ns=2, actor="test", reason="go")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import msgspec
-from tests.support.builders import an_order
 
 from barque.messages import Alert, Halt, Mark, Message, Quote, Resume, Signal, Topic
 from barque.node import Output
+from tests.support.builders import an_order
 
 
 class TallyState(msgspec.Struct):

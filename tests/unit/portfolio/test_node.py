@@ -112,6 +112,11 @@ def test_equity_is_cash_and_open_profit_at_the_latest_mark() -> None:
     )
 
 
+def test_every_fill_is_followed_by_equity_even_when_it_is_the_same() -> None:
+    said = feed(books(), a_mark(bid=1.1, ask=1.1), clock(T0), bought(1, "1.1", ts_event_ns=T0 + 1))
+    assert [(m.ts_event_ns, m.equity) for m in marks(said)] == [(T0, Decimal(100000)), (T0 + 1, Decimal(100000))]
+
+
 def test_equity_of_a_stock_holder_is_cash_and_market_value() -> None:
     (marked,) = marks(feed(books(), a_mark(symbol="SPY", bid=170.0, ask=170.0), bought(10, "168", symbol="SPY")))
     assert (marked.cash, marked.equity, marked.unrealised_pnl) == (Decimal(98320), Decimal(100020), Decimal(20))

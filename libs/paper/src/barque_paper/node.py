@@ -112,7 +112,7 @@ class PaperNode:
         state.now_ns = max(state.now_ns, bar.ts_close_ns)
         market = state.markets.setdefault(bar.symbol, Market())
         known = market.spans.get(bar.price)
-        if (known is not None and bar.ts_open_ns <= known.from_ns):
+        if market.ticked or (known is not None and bar.ts_open_ns <= known.from_ns):
             return
         market.spans[bar.price] = Span(
             open=bar.open, high=bar.high, low=bar.low, from_ns=bar.ts_open_ns, until_ns=bar.ts_close_ns

@@ -7,7 +7,7 @@ Not:  data of its own, assets from outside, commands without `Commands`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -101,14 +101,13 @@ class Board:
                     self._intervals = self._choice("interval")
                     self._prices = self._choice("price")
                     self._quote = ui.html(sanitize=False).classes("quote")
-                self._no_bars = ui.html(
-                    '<div class="empty">No bars yet. The first closed bar draws the chart.</div>', sanitize=False
-                )
+                self._no_bars = _empty("No bars yet. The first closed bar draws the chart.")
                 self._candles = ui.echart(candle_options()).classes("plot")
             self._orders = self._panel("Orders", "a-orders")
             self._fills = self._panel("Fills", "a-fills")
             with ui.element("aside").classes("side"):
                 with self._card("Equity", "a-equity"):
+                    self._no_equity = _empty("No equity yet. The portfolio values the account with the first mark.")
                     self._equity = ui.echart(equity_options()).classes("plot")
                 self._positions = self._panel("Positions", "a-positions")
                 self._rejections = self._panel("Refused signals", "a-refused")
@@ -172,6 +171,8 @@ class Board:
 
     def _refresh_equity(self) -> None:
         curves = self._services.live.view.equity
+        self._no_equity.set_visibility(not curves)
+        self._equity.set_visibility(bool(curves))
         update = equity_update(curves, self._equity_seen, str(self._zone))
         if update is not None:
             self._run("equity", self._equity, update)
@@ -265,9 +266,13 @@ class Board:
         await self.refresh()
 
 
-def _nearest(wanted: Series, fixed: str, known: object) -> Series | None:
+def _empty(text: str) -> ui.html:
+    return ui.html(f'<div class="empty">{text}</div>', sanitize=False)
+
+
+def _nearest(wanted: Series, fixed: str, known: Sequence[Series]) -> Series | None:
     """The wanted series, or the one that shares most with it and has its `fixed` part."""
-    candidates = [s for s in known if getattr(s, fixed) == getattr(wanted, fixed)]  # type: ignore[attr-defined]
+    candidates = [s for s in known if getattr(s, fixed) == getattr(wanted, fixed)]
     likeness = [
         (s.symbol == wanted.symbol) * 4 + (s.price == wanted.price) * 2 + (s.interval == wanted.interval) for s in candidates
     ]

@@ -30,7 +30,7 @@ window.barque = (() => {
     return low - 1;
   };
 
-  // Whole-hour steps for the axis: about eight labels across what is visible.
+  // Round steps for the axis: at most nine labels across what is visible, each at the first bar of its step.
   const MINUTE = 60000;
   const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 240, 360, 720, 1440, 2880, 10080].map((minutes) => minutes * MINUTE);
   const stepFor = (span) => STEPS.find((step) => span / step <= 9) ?? STEPS.at(-1);
@@ -67,7 +67,7 @@ window.barque = (() => {
     }
     const option = {
       axisPointer: { label: { formatter: (p) => (p.axisDimension === "x" ? hm(+p.value, zone) : p.value.toFixed(places)) } },
-      xAxis: [{ data: times, axisLabel: { show: false }, axisPointer: { label: { show: false } } }, { data: times, axisLabel: { interval: (_, t) => +t % shown.step === 0, formatter: (t) => hm(+t, zone) } }],
+      xAxis: [{ data: times, axisLabel: { show: false }, axisPointer: { label: { show: false } } }, { data: times, axisLabel: { interval: (i, t) => i > 0 && Math.floor(+t / shown.step) !== Math.floor(times[i - 1] / shown.step), formatter: (t) => hm(+t, zone) } }],
       yAxis: [{ axisLabel: { formatter: (v) => v.toFixed(places) } }],
       tooltip: { formatter: (points) => tip(points, shown) },
       series: [

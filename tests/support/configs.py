@@ -1,0 +1,119 @@
+"""Configurations of books that tests run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+EURUSD = """
+[[instruments]]
+symbol = "EURUSD"
+currency = "USD"
+base_currency = "EUR"
+tick_size = "0.00001"
+max_spike_fraction = 0.5
+"""
+
+USDJPY = """
+[[instruments]]
+symbol = "USDJPY"
+currency = "JPY"
+base_currency = "USD"
+tick_size = "0.001"
+"""
+
+
+def eurusd_ticks(path: Path, speed: str = '"max"', lockstep: bool = True) -> str:
+    """EURUSD quotes, one-minute bars of both sides, an SMA cross on the bid, a paper account."""
+    return f"""
+[book]
+name = "eurusd"
+clock = "feed"
+lockstep = {str(lockstep).lower()}
+lineage = "replayed"
+
+[feed_replay]
+source = "files"
+speed = {speed}
+
+[[feed_replay.files]]
+path = "{path}"
+symbol = "EURUSD"
+{EURUSD}
+[[barbuilder.bars]]
+symbols = ["EURUSD"]
+interval = "1m"
+prices = ["bid", "ask"]
+
+[[strategies]]
+id = "sma-a"
+strategy = "sma_cross"
+symbols = ["EURUSD"]
+interval = "1m"
+params = {{ fast = 3, slow = 8, quantity = "1", price = "bid" }}
+
+[[strategies]]
+id = "sma-b"
+strategy = "sma_cross"
+symbols = ["EURUSD"]
+interval = "1m"
+params = {{ fast = 5, slow = 15, quantity = "2", price = "ask" }}
+
+[paper]
+commission_fraction = "0.00002"
+
+[router.limits]
+max_position = "10"
+
+[portfolio]
+equity_interval_s = 3600
+
+[[portfolio.accounts]]
+name = "paper"
+currency = "USD"
+starting_cash = "100000"
+"""
+
+
+def usdjpy_month(bid: Path, ask: Path) -> str:
+    """USDJPY minute bars of both sides and gotobi."""
+    return f"""
+[book]
+name = "gotobi"
+clock = "feed"
+lockstep = true
+lineage = "replayed"
+
+[feed_replay]
+source = "files"
+speed = "max"
+
+[[feed_replay.files]]
+path = "{bid}"
+symbol = "USDJPY"
+interval = "1m"
+price = "bid"
+
+[[feed_replay.files]]
+path = "{ask}"
+symbol = "USDJPY"
+interval = "1m"
+price = "ask"
+{USDJPY}
+[[strategies]]
+id = "gotobi"
+strategy = "gotobi"
+symbols = ["USDJPY"]
+interval = "1m"
+
+[router.limits]
+max_position = "1"
+max_notional = "20000000"
+
+[portfolio]
+equity_interval_s = 86400
+
+[[portfolio.accounts]]
+name = "paper"
+currency = "JPY"
+starting_cash = "1000000"
+"""
