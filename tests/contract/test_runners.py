@@ -6,10 +6,6 @@ import asyncio
 from collections.abc import Sequence
 
 import asyncpg
-from tests.support.builders import NS, T0, a_quote
-from tests.support.driving import OPTIONS, at_rest, publish, running, said
-from tests.support.nodes import TallyNode
-from tests.support.servers import begin_book
 
 from barque.bus.ledger import LedgerRunner
 from barque.bus.memory import MemoryRunner
@@ -18,6 +14,10 @@ from barque.config import PostgresConfig
 from barque.messages import DeadLetter, Message, Topic
 from barque.observability.health import Health
 from barque.postgres.projector import Handled, Scope
+from tests.support.builders import NS, T0, a_quote
+from tests.support.driving import OPTIONS, at_rest, publish, running, said
+from tests.support.nodes import TallyNode
+from tests.support.servers import begin_book
 
 QUOTES = [[a_quote(T0 + i * NS + j, bid=1.0 + i + j) for j in range(3)] for i in range(40)]
 """Forty entries of three quotes."""
@@ -87,7 +87,7 @@ async def test_a_message_that_raises_is_dead_lettered_and_the_rest_goes_on(bus: 
 async def test_a_malformed_entry_is_kept_with_its_bytes_and_place_and_the_service_goes_on(bus: RedisBus) -> None:
     async with running(bus, TallyNode()):
         await publish(bus, Topic.TICKS, QUOTES[:1])
-        entry_id = await bus._client.xadd(bus.stream(Topic.TICKS), {"e": b"\xc1", "m": b"rubbish"})
+        entry_id = await bus.call("XADD", bus.stream(Topic.TICKS), "*", "e", b"\xc1", "m", b"rubbish")
         await publish(bus, Topic.TICKS, QUOTES[1:2])
         await at_rest(bus, "tally")
     assert len(await said(bus, Topic.MARKS)) == 6

@@ -78,7 +78,7 @@ async def test_one_of_two_racing_workers_wins_each_commit(bus: RedisBus) -> None
 
 
 async def test_an_output_that_is_no_stream_refuses_the_whole_commit(bus: RedisBus) -> None:
-    await bus._client.set(bus.stream(Topic.BARS), "not a stream")
+    await bus.call("SET", bus.stream(Topic.BARS), "not a stream")
     with pytest.raises(InvariantError, match="is no stream"):
         await bus.commit(first_commit())
     assert (await bus.load("n")).seq == 0
@@ -86,5 +86,5 @@ async def test_an_output_that_is_no_stream_refuses_the_whole_commit(bus: RedisBu
 
 
 async def test_the_functions_survive_their_loss(bus: RedisBus) -> None:
-    await bus._client.function_flush()
+    await bus.call("FUNCTION", "FLUSH")
     assert (await bus.commit(first_commit())).verdict == "OK"

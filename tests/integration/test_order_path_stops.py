@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterable
+from threading import Thread
 
 from barque import control
 from barque.bus.redis_bus import RedisBus, flag_of
-from barque.messages import Alert, DeadLetter, Halt, Resume, SubmitOrder, Topic
+from barque.config import RedisConfig
+from barque.messages import Alert, DeadLetter, Halt, Message, Resume, SubmitOrder, Topic
+from barque.node import Output
 from barque.observability.health import Health
 from tests.support.builders import a_signal
 from tests.support.driving import at_rest, publish, running, said, until
@@ -25,47 +29,39 @@ async def test_a_signal_that_came_before_the_halt_makes_no_order_once_the_flag_i
     assert [type(m) for m in await said(bus, Topic.ALERTS)] == [Alert]
 
 
-async def test_a_halt_between_computing_and_committing_refuses_the_order(bus: RedisBus) -> None:
-    class Slow(OrderingNode):
-        def snapshot(self) -> bytes:
-            if not self.halted and self.refused == 0 and self.caught:
-                self.caught = False
-                self.halting.set()
-                self.halted_at_store.wait(5)
-            return super().snapshot()
+class HaltedWhileComputing(OrderingNode):
+    """At its first order, and before that order can be committed, somebody else halts the book."""
 
-        def handle(self, message):  # type: ignore[no-untyped-def]
-            said = list(super().handle(message))
-            self.caught = self.caught or any(isinstance(m, SubmitOrder) for _, m in said)
-            return said
+    def __init__(self, halt_now: Callable[[], None]) -> None:
+        super().__init__()
+        self.halt_now = halt_now
 
-    import threading
+    def handle(self, message: Message) -> Iterable[Output]:
+        outputs = list(super().handle(message))
+        if any(isinstance(output, SubmitOrder) for _, output in outputs):
+            self.halt_now()
+        return outputs
 
-    node = Slow()
-    node.caught, node.halting, node.halted_at_store = False, threading.Event(), threading.Event()
 
-    def halt_from_another_thread(url: dict[str, object], prefix: str) -> None:
-        import redis
+async def test_a_halt_between_computing_and_committing_refuses_the_order(bus: RedisBus, valkey: RedisConfig) -> None:
+    async def set_flag() -> None:
+        other = RedisBus.open(valkey, bus.book)
+        await other.call("SET", other.halt_key, flag_of(HALT))
+        await other.close()
 
-        node.halting.wait(5)
-        client = redis.Redis(**url)  # type: ignore[arg-type]
-        client.set(prefix + "halt", flag_of(HALT))
-        client.close()
-        node.halted_at_store.set()
+    def halt_from_another_thread() -> None:
+        thread = Thread(target=asyncio.run, args=(set_flag(),))
+        thread.start()
+        thread.join()
 
-    options = {k: bus._client.connection_pool.connection_kwargs[k] for k in ("host", "port", "password")}
-    other = threading.Thread(target=halt_from_another_thread, args=(options, bus.prefix))
-    other.start()
-    async with running(bus, node):
+    async def refused() -> bool:
+        return any(status.refused.get("halted") for status in await bus.status())
+
+    async with running(bus, HaltedWhileComputing(halt_from_another_thread)):
         await publish(bus, Topic.SIGNALS, [[a_signal(id="racing")]])
-
-        async def refused() -> bool:
-            return any(s.refused.get("halted") for s in await bus.status())
-
         await until(refused)
         await control.send(bus, HALT, flag_of(HALT))
         await at_rest(bus, "ordering")
-    other.join()
     assert await said(bus, Topic.ORDERS) == []
 
 
@@ -84,7 +80,7 @@ async def test_a_malformed_entry_stops_the_book_until_an_operator_resumes_past_i
     health = Health("test")
     async with running(bus, OrderingNode(), health=health):
         await publish(bus, Topic.SIGNALS, [[a_signal(id="good")]])
-        entry_id = (await bus._client.xadd(bus.stream(Topic.SIGNALS), {"e": b"", "m": b"rubbish"})).decode()
+        entry_id = (await bus.call("XADD", bus.stream(Topic.SIGNALS), "*", "e", b"", "m", b"rubbish")).decode()
         await publish(bus, Topic.SIGNALS, [[a_signal(id="next")]])
 
         async def halted() -> bool:

@@ -22,13 +22,14 @@ async def running(
 ) -> AsyncIterator[None]:
     """A Redis runner of `node` for the time of the block; what ends it for good is raised at the end."""
     stop = asyncio.Event()
-    own = RedisBus(bus._client, bus.book, "test")
+    own = bus.another(options.lockstep)
     task = asyncio.create_task(RedisRunner(node, own, options, health or Health("test")).run(stop))
     try:
         yield
     finally:
         stop.set()
         await asyncio.wait_for(task, 10)
+        await own.close()
 
 
 async def writer(bus: RedisBus, feed: str = "feed.test") -> FeedWriter:

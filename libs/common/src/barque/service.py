@@ -50,7 +50,7 @@ class ServiceContext:
 
     def bus(self) -> RedisBus:
         """A bus of its own for one consumer."""
-        return RedisBus.open(self.common.redis, self.common.book.name)
+        return RedisBus.open(self.common.redis, self.common.book.name, self.common.book.lockstep)
 
     def options(self) -> RunnerOptions:
         """How runners of this book work."""

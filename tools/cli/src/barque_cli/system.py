@@ -60,7 +60,7 @@ class System:
     def bus(self) -> RedisBus:
         """A bus on this book."""
         common = self.common()
-        return RedisBus.open(common.redis, common.book.name)
+        return RedisBus.open(common.redis, common.book.name, common.book.lockstep)
 
     # -- start --------------------------------------------------------------------------------------------------------
 

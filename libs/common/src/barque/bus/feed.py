@@ -37,6 +37,8 @@ class FeedWriter:
         self._health = health
         self._stop = stop
         self._record: Record | None = None
+        self.rested = False
+        """True where the last write's wait saw the book come to rest."""
         self._metrics = NodeMetrics(service, feed)
 
     async def load(self) -> bytes:
@@ -44,8 +46,11 @@ class FeedWriter:
         self._record = await self._bus.load(self.feed)
         return self._record.state
 
-    async def write(self, outputs: Mapping[Topic, Sequence[Message]], state: bytes) -> bool:
-        """Commit; False where the service is told to stop before the store has answered, or another writer was faster."""
+    async def write(self, outputs: Mapping[Topic, Sequence[Message]], state: bytes, until_rest_s: float = 0.0) -> bool:
+        """Commit, and in lockstep wait up to `until_rest_s` for the book to come to rest (`rested`).
+
+        False where the service is told to stop before the store has answered, or another writer was faster.
+        """
         record = self._record
         if record is None:
             raise InvariantError(f"{self.feed} writes before it has loaded")
@@ -54,7 +59,7 @@ class FeedWriter:
         while not self._stop.is_set():
             began = time.perf_counter()
             try:
-                answer = await self._bus.commit(commit)
+                answer = await self._bus.commit(commit, self._bus.wait_for_turn("", until_rest_s) if until_rest_s else None)
             except BusUnavailable as error:
                 pause = BACKOFF_S[min(failures, len(BACKOFF_S) - 1)]
                 failures += 1
@@ -67,6 +72,7 @@ class FeedWriter:
             if answer.verdict not in ("OK", "DUP"):
                 log.warning("commit_refused", feed=self.feed, verdict=answer.verdict, stored_seq=answer.seq)
                 return False
+            self.rested = answer.verdict == "OK" and answer.waited is not None
             self._record = Record(answer.seq, 0, state, {}, answer.outs)
             self._metrics.stepped(0, {t: len(m) for t, m in outputs.items()}, 0.0)
             return True

@@ -23,103 +23,6 @@ local function now_ms()
   return t[1] .. string.format('%03d', math.floor(tonumber(t[2]) / 1000))
 end
 
--- keys: node, journal, halt flag, output streams...
--- args: expected seq, digest, epoch, guarded(0|1), state, outs, journal record, journal state, halt action,
---       n positions, (topic, id, count)*, (key index, envelope, body)*
--- returns: {OK|DUP|STALE|HALTED, stored seq}
-local function commit(keys, args)
-  local node, journal, halt = keys[1], keys[2], keys[3]
-  local expected, epoch, n = tonumber(args[1]), tonumber(args[3]), tonumber(args[10])
-  if not expected or not epoch or not n then return redis.error_reply('BARQUE bad commit arguments') end
-  local first_output = 11 + 3 * n
-  if (#args - first_output + 1) % 3 ~= 0 then return redis.error_reply('BARQUE bad commit outputs') end
-
-  local stored = redis.call('HMGET', node, 'seq', 'digest', 'epoch')
-  local seq = tonumber(stored[1] or '0')
-  if seq == expected + 1 and stored[2] == args[2] then
-    redis.call('HINCRBY', node, 'refused:dup', 1)
-    return {'DUP', seq}
-  end
-  if seq ~= expected or tonumber(stored[3] or '0') > epoch then
-    redis.call('HINCRBY', node, 'refused:stale', 1)
-    return {'STALE', seq}
-  end
-  if args[4] == '1' and redis.call('EXISTS', halt) == 1 then
-    redis.call('HINCRBY', node, 'refused:halted', 1)
-    return {'HALTED', seq}
-  end
-  for i = first_output, #args, 3 do
-    local key = keys[tonumber(args[i])]
-    local kind = key and redis.call('TYPE', key).ok
-    if kind ~= 'stream' and kind ~= 'none' then return redis.error_reply('BARQUE output ' .. tostring(key) .. ' is no stream') end
-  end
-
-  local update = {'seq', expected + 1, 'digest', args[2], 'epoch', args[3], 'state', args[5], 'outs', args[6], 'seen', now_ms()}
-  for i = 11, first_output - 1, 3 do
-    update[#update + 1] = field('pos:', args[i])
-    update[#update + 1] = args[i + 1]
-    update[#update + 1] = field('n:', args[i])
-    update[#update + 1] = args[i + 2]
-  end
-  redis.call('HSET', node, unpack(update))
-  if args[7] ~= '' then
-    if args[8] ~= '' then
-      redis.call('XADD', journal, '*', 'r', args[7], 's', args[8])
-    else
-      redis.call('XADD', journal, '*', 'r', args[7])
-    end
-  end
-  if args[9] == 'resume' then
-    redis.call('DEL', halt)
-  elseif args[9] ~= '' then
-    redis.call('SET', halt, args[9])
-  end
-  for i = first_output, #args, 3 do
-    redis.call('XADD', keys[tonumber(args[i])], '*', 'e', args[i + 1], 'm', args[i + 2])
-  end
-  return {'OK', expected + 1}
-end
-
--- A node tells that it exists: its rank and inputs, and where it begins to read (the beginning, or the present).
--- keys: registry, node, input streams...   args: name, rank, from head(0|1), worker, topics...
-local function register(keys, args)
-  local topics = {}
-  for i = 5, #args do
-    topics[#topics + 1] = args[i]
-    local stream = keys[i - 2]
-    if redis.call('HEXISTS', keys[2], field('pos:', args[i])) == 0 then
-      local from, count = '0-0', 0
-      if args[3] == '1' and redis.call('EXISTS', stream) == 1 then
-        from = head(stream)
-        local info = redis.call('XINFO', 'STREAM', stream)
-        for j = 1, #info, 2 do
-          if info[j] == 'entries-added' then count = info[j + 1] end
-        end
-      end
-      redis.call('HSET', keys[2], field('pos:', args[i]), from, field('n:', args[i]), count,
-        field('from:', args[i]), cjson.encode({from, count}))
-    end
-  end
-  redis.call('HSET', keys[2], 'worker', args[4], 'seen', now_ms())
-  redis.call('HSET', keys[1], args[1], args[2] .. '|' .. table.concat(topics, ','))
-  return redis.status_reply('OK')
-end
-
--- A node that keeps its position in Postgres repeats it here, once all it said is on the streams.
--- keys: node   args: epoch, (topic, id, count)*
-local function mirror(keys, args)
-  if tonumber(redis.call('HGET', keys[1], 'epoch') or '0') > tonumber(args[1]) then return redis.status_reply('STALE') end
-  local update = {'epoch', args[1], 'seen', now_ms()}
-  for i = 2, #args, 3 do
-    update[#update + 1] = field('pos:', args[i])
-    update[#update + 1] = args[i + 1]
-    update[#update + 1] = field('n:', args[i])
-    update[#update + 1] = args[i + 2]
-  end
-  redis.call('HSET', keys[1], unpack(update))
-  return redis.status_reply('OK')
-end
-
 local function inputs_of(spec)
   local rank, list = string.match(spec, '^(%-?%d+)|(.*)$')
   local topics = {}
@@ -149,6 +52,116 @@ local function turn(prefix)
     end
   end
   return best
+end
+
+-- In lockstep, whoever has done something hands the turn on: a token in the list of the one whose turn it is now ('' is
+-- the feed, when the book is at rest). A node's lost or spare token only costs a look; the feed's token is there exactly
+-- while the book is at rest.
+local function hand_on(prefix)
+  if prefix == '' then return end
+  local holder = turn(prefix)
+  local key = prefix .. 'turn:' .. holder
+  redis.call('DEL', prefix .. 'turn:', key)
+  redis.call('LPUSH', key, '1')
+end
+
+-- keys: node, journal, halt flag, output streams...
+-- args: expected seq, digest, epoch, guarded(0|1), state, outs, journal record, journal state, halt action,
+--       prefix (in lockstep, else ''), n positions, (topic, id, count)*, (key index, envelope, body)*
+-- returns: {OK|DUP|STALE|HALTED, stored seq}
+local function commit(keys, args)
+  local node, journal, halt = keys[1], keys[2], keys[3]
+  local expected, epoch, n = tonumber(args[1]), tonumber(args[3]), tonumber(args[11])
+  if not expected or not epoch or not n then return redis.error_reply('BARQUE bad commit arguments') end
+  local first_output = 12 + 3 * n
+  if (#args - first_output + 1) % 3 ~= 0 then return redis.error_reply('BARQUE bad commit outputs') end
+
+  local stored = redis.call('HMGET', node, 'seq', 'digest', 'epoch')
+  local seq = tonumber(stored[1] or '0')
+  if seq == expected + 1 and stored[2] == args[2] then
+    redis.call('HINCRBY', node, 'refused:dup', 1)
+    return {'DUP', seq}
+  end
+  if seq ~= expected or tonumber(stored[3] or '0') > epoch then
+    redis.call('HINCRBY', node, 'refused:stale', 1)
+    return {'STALE', seq}
+  end
+  if args[4] == '1' and redis.call('EXISTS', halt) == 1 then
+    redis.call('HINCRBY', node, 'refused:halted', 1)
+    return {'HALTED', seq}
+  end
+  for i = first_output, #args, 3 do
+    local key = keys[tonumber(args[i])]
+    local kind = key and redis.call('TYPE', key).ok
+    if kind ~= 'stream' and kind ~= 'none' then return redis.error_reply('BARQUE output ' .. tostring(key) .. ' is no stream') end
+  end
+
+  local update = {'seq', expected + 1, 'digest', args[2], 'epoch', args[3], 'state', args[5], 'outs', args[6], 'seen', now_ms()}
+  for i = 12, first_output - 1, 3 do
+    update[#update + 1] = field('pos:', args[i])
+    update[#update + 1] = args[i + 1]
+    update[#update + 1] = field('n:', args[i])
+    update[#update + 1] = args[i + 2]
+  end
+  redis.call('HSET', node, unpack(update))
+  if args[7] ~= '' then
+    if args[8] ~= '' then
+      redis.call('XADD', journal, '*', 'r', args[7], 's', args[8])
+    else
+      redis.call('XADD', journal, '*', 'r', args[7])
+    end
+  end
+  if args[9] == 'resume' then
+    redis.call('DEL', halt)
+  elseif args[9] ~= '' then
+    redis.call('SET', halt, args[9])
+  end
+  for i = first_output, #args, 3 do
+    redis.call('XADD', keys[tonumber(args[i])], '*', 'e', args[i + 1], 'm', args[i + 2])
+  end
+  hand_on(args[10])
+  return {'OK', expected + 1}
+end
+
+-- A node tells that it exists: its rank and inputs, and where it begins to read (the beginning, or the present).
+-- keys: registry, node, input streams...   args: name, rank, from head(0|1), worker, topics...
+local function register(keys, args)
+  local topics = {}
+  for i = 5, #args do
+    topics[#topics + 1] = args[i]
+    local stream = keys[i - 2]
+    if redis.call('HEXISTS', keys[2], field('pos:', args[i])) == 0 then
+      local from, count = '0-0', 0
+      if args[3] == '1' and redis.call('EXISTS', stream) == 1 then
+        from = head(stream)
+        local info = redis.call('XINFO', 'STREAM', stream)
+        for j = 1, #info, 2 do
+          if info[j] == 'entries-added' then count = info[j + 1] end
+        end
+      end
+      redis.call('HSET', keys[2], field('pos:', args[i]), from, field('n:', args[i]), count,
+        field('from:', args[i]), cjson.encode({from, count}))
+    end
+  end
+  redis.call('HSET', keys[2], 'worker', args[4], 'seen', now_ms())
+  redis.call('HSET', keys[1], args[1], args[2] .. '|' .. table.concat(topics, ','))
+  return redis.status_reply('OK')
+end
+
+-- A node that keeps its position in Postgres repeats it here, once all it said is on the streams.
+-- keys: node   args: epoch, prefix (in lockstep, else ''), (topic, id, count)*
+local function mirror(keys, args)
+  if tonumber(redis.call('HGET', keys[1], 'epoch') or '0') > tonumber(args[1]) then return redis.status_reply('STALE') end
+  local update = {'epoch', args[1], 'seen', now_ms()}
+  for i = 3, #args, 3 do
+    update[#update + 1] = field('pos:', args[i])
+    update[#update + 1] = args[i + 1]
+    update[#update + 1] = field('n:', args[i])
+    update[#update + 1] = args[i + 2]
+  end
+  redis.call('HSET', keys[1], unpack(update))
+  hand_on(args[2])
+  return redis.status_reply('OK')
 end
 
 -- keys: registry   args: prefix   returns: name of the node whose turn it is, or ''

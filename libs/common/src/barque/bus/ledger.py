@@ -206,6 +206,7 @@ class LedgerRunner:
         self._group = _Group()
         self._wrote_at = time.monotonic()
         self._mirrored = {}
+        self._reader.forget()
         self._outs = record.outs
         await self._relay(record.seq)
         await self._mirror()
@@ -405,9 +406,12 @@ class LedgerRunner:
     async def _mirror(self) -> None:
         changed = {t: p for t, p in self._ledger.positions.items() if self._mirrored.get(t) != p}
         if changed:
-            if not await self._bus.mirror(self._node.name, self._ledger.epoch, changed):
+            wait = self._reader.wait(self._ledger.positions)
+            current, waited = await self._bus.mirror(self._node.name, self._ledger.epoch, changed, wait)
+            if not current:
                 raise _Superseded(f"{self._node.name}: a newer epoch holds this node")
             self._mirrored.update(changed)
+            self._reader.waited(waited)
 
     # -- trouble and upkeep -----------------------------------------------------------------------------------------
 

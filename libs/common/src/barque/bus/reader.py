@@ -1,14 +1,15 @@
 """Reads a node's inputs from Redis, in the two ways time can pass.
 
 On a wall clock: what is there, or what comes within the wait. In lockstep: everything unread, when it is the node's turn.
+A runner sends the wait for the next batch in the same write as its commit, and hands the reply back here.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from barque.bus.redis_bus import RedisBus
+from barque.bus.redis_bus import RedisBus, Wait
 from barque.bus.step import Position, merge
 from barque.bus.wire import Entry
 from barque.messages import Topic
@@ -17,7 +18,6 @@ READ_COUNT = 256
 """Entries per stream and read on a wall clock; an entry may be packed."""
 TAKE_COUNT = 100_000
 """In lockstep a node takes all of one instant; this only bounds a run-away."""
-TURN_POLL_S = (0.0002, 0.0005, 0.001, 0.002, 0.005)
 
 
 class Reader:
@@ -29,17 +29,35 @@ class Reader:
         self._inputs = tuple(inputs)
         self._lockstep = lockstep
         self._wait_ms = wait_ms
+        self._waited: Any = None
+        self._ready = False
+
+    def wait(self, positions: Mapping[Topic, Position]) -> Wait:
+        """The command that waits for what comes after `positions`."""
+        if self._lockstep:
+            return self._bus.wait_for_turn(self._node, self._wait_ms / 1_000)
+        where = {topic: positions.get(topic, Position()) for topic in self._inputs}
+        return self._bus.wait_to_read(where, READ_COUNT, self._wait_ms)
+
+    def waited(self, reply: Any) -> None:
+        """The wait has been done by somebody else: this is what came of it."""
+        self._waited, self._ready = reply, True
+
+    def forget(self) -> None:
+        """What was read ahead is not to be used."""
+        self._waited, self._ready = None, False
 
     async def next(self, positions: Mapping[Topic, Position]) -> list[Entry]:
         """What to feed next; empty when the wait is over. Raises `BusUnavailable`."""
-        where = {topic: positions.get(topic, Position()) for topic in self._inputs}
-        if not self._lockstep:
-            return merge(await self._bus.read(where, READ_COUNT, self._wait_ms), lockstep=False)
-        if not await self._bus.read(where, 1, self._wait_ms):
-            return []
-        for pause in TURN_POLL_S:
-            holder, entries = await self._bus.take(self._node, self._inputs, TAKE_COUNT)
-            if holder == self._node:
-                return merge(entries, lockstep=True)
-            await asyncio.sleep(pause)
+        if self._lockstep:
+            return await self._take(positions)
+        reply = self._waited if self._ready else await self._bus.wait(self.wait(positions))
+        self.forget()
+        return merge(self._bus.entries(reply), lockstep=False)
+
+    async def _take(self, positions: Mapping[Topic, Position]) -> list[Entry]:
+        holder, entries = await self._bus.take(self._node, self._inputs, TAKE_COUNT)
+        if holder == self._node:
+            return merge(entries, lockstep=True)
+        await self._bus.wait(self.wait(positions))
         return []

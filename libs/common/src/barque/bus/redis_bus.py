@@ -8,27 +8,16 @@ unknown, and the caller issues the same commit again: the function in the store 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from importlib.resources import files
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeAlias, cast
 
 import msgspec
-import redis.asyncio as redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import (
-    AuthenticationError,
-    BusyLoadingError,
-    ConnectionError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    ResponseError,
-    TimeoutError,
-)
 
+from barque.bus.connection import Address, Command, Connection, ConnectionLost, ReplyError
 from barque.bus.step import Position
 from barque.bus.wire import GENESIS, Entry, entry_from_fields, link, pack_envelope
 from barque.config import RedisConfig, masked
@@ -37,6 +26,11 @@ from barque.messages import Halt, Message, Topic, encode_batch
 
 LIBRARY = files("barque.bus").joinpath("functions.lua").read_text(encoding="utf-8")
 Verdict = Literal["OK", "DUP", "STALE", "HALTED"]
+Wait: TypeAlias = Command
+"""A blocking command, ready to go out."""
+_AWAY = ("BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "OOM", "READONLY", "TRYAGAIN")
+"""Error replies of a server that cannot serve now, but may later."""
+_REFUSED = ("NOAUTH", "NOPERM", "WRONGPASS")
 _encode = msgspec.msgpack.Encoder(order="deterministic").encode
 _journal_decoder = msgspec.msgpack.Decoder(tuple[int, list[tuple[int, dict[str, tuple[str, int]]]]])
 _snapshot = msgspec.msgpack.Decoder(tuple[bytes, dict[str, tuple[int, bytes]]])
@@ -85,6 +79,8 @@ class Committed:
     verdict: Verdict
     seq: int
     outs: dict[str, tuple[int, bytes]]
+    waited: Any = None
+    """Raw reply of the wait that went out with the commit."""
 
 
 def flag_of(halt: Halt) -> str:
@@ -131,35 +127,28 @@ class Facts:
 
 
 class RedisBus:
-    """One connection pool to one book's streams. One per consumer: a blocked read holds a connection."""
+    """One connection to one book's streams. One per consumer: a wait holds the connection."""
 
-    def __init__(self, client: redis.Redis, book: str, where: str) -> None:
-        self._client: Any = client  # redis-py types every reply as bytes | str | None; we know which
+    def __init__(self, connection: Connection, book: str, where: str, lockstep: bool = False) -> None:
+        self._connection = connection
         self._where = where
         self.book = book
         self.prefix = f"barque:{{{book}}}:"
+        self._turns = self.prefix if lockstep else ""
 
     @classmethod
-    def open(cls, config: RedisConfig, book: str) -> RedisBus:
-        """A bus that connects on first use; raises `ConfigError` for a URL that cannot be one."""
+    def open(cls, config: RedisConfig, book: str, lockstep: bool = False) -> RedisBus:
+        """A bus that connects on first use; in `lockstep` every commit hands the turn on. Raises `ConfigError` for a bad URL."""
         try:
-            client = redis.Redis.from_url(
-                config.dsn(),
-                retry=Retry(NoBackoff(), 0),
-                socket_timeout=config.timeout_s,
-                socket_connect_timeout=config.timeout_s,
-                health_check_interval=0,
-                protocol=2,
-                decode_responses=False,
-            )
+            address = Address.of(config.dsn())
         except ValueError as error:
             raise ConfigError(f"key 'redis.url': {error}") from None
-        return cls(client, book, masked(config.url))
+        return cls(Connection(address, config.timeout_s), book, masked(config.url), lockstep)
 
     @classmethod
-    async def connect(cls, config: RedisConfig, book: str) -> RedisBus:
+    async def connect(cls, config: RedisConfig, book: str, lockstep: bool = False) -> RedisBus:
         """A bus that has answered once and has our functions loaded; raises `BusUnavailable`."""
-        bus = cls.open(config, book)
+        bus = cls.open(config, book, lockstep)
         try:
             await bus.load_functions()
         except BaseException:
@@ -167,38 +156,51 @@ class RedisBus:
             raise
         return bus
 
+    def another(self, lockstep: bool = False) -> RedisBus:
+        """One more connection to the same book."""
+        return RedisBus(self._connection.another(), self.book, self._where, lockstep)
+
     async def close(self) -> None:
-        """Drop the connections."""
-        await self._client.aclose()
+        """Drop the connection."""
+        await self._connection.close()
 
     async def load_functions(self) -> None:
         """Put the function library into the store; harmless when it is there."""
-        async with self._errors():
-            await self._client.function_load(LIBRARY, replace=True)
+        await self.call("FUNCTION", "LOAD", "REPLACE", LIBRARY)
 
-    @asynccontextmanager
-    async def _errors(self) -> AsyncIterator[None]:
+    async def call(self, *command: Any) -> Any:
+        """Any command's raw reply; raises `BusUnavailable`, `ConfigError` for refused credentials, `InvariantError` else."""
+        with self._errors():
+            return await self._connection.call(*command)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
         try:
             yield
-        except AuthenticationError as error:
-            raise ConfigError(f"Redis at {self._where} refuses our credentials: {error}") from None
-        except (ConnectionError, TimeoutError, BusyLoadingError, OutOfMemoryError, ReadOnlyError, OSError) as error:
+        except ConnectionLost as error:
             raise BusUnavailable(f"Redis at {self._where}: {error}") from error
-        except ResponseError as error:
-            text = str(error)
-            if text.startswith(("MISCONF", "OOM", "LOADING", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN")):
-                raise BusUnavailable(f"Redis at {self._where}: {text}") from error
-            raise InvariantError(f"Redis at {self._where}: {text}") from error
+        except ReplyError as error:
+            if error.code in _REFUSED:
+                raise ConfigError(f"Redis at {self._where} refuses our credentials: {error}; check redis.password_file") from None
+            if error.code in _AWAY:
+                raise BusUnavailable(f"Redis at {self._where}: {error}") from error
+            raise InvariantError(f"Redis at {self._where}: {error}") from error
 
     async def _call(self, name: str, keys: Sequence[str], *args: Any) -> Any:
-        async with self._errors():
-            try:
-                return await self._client.execute_command("FCALL", name, len(keys), *keys, *args)
-            except ResponseError as error:
-                if "unction not found" not in str(error):
-                    raise
-                await self._client.function_load(LIBRARY, replace=True)
-                return await self._client.execute_command("FCALL", name, len(keys), *keys, *args)
+        return (await self._call_then(None, name, keys, *args))[0]
+
+    async def _call_then(self, then: Wait | None, name: str, keys: Sequence[str], *args: Any) -> tuple[Any, Any]:
+        """A function call and the wait that follows it, in one write: (reply, the wait's reply)."""
+        command: Command = ("FCALL", name, len(keys), *keys, *args)
+        with self._errors():
+            replies = await self._connection.call_all((command,) if then is None else (command, then))
+            if isinstance(replies[0], ReplyError) and "unction not found" in str(replies[0]):
+                await self._connection.call("FUNCTION", "LOAD", "REPLACE", LIBRARY)
+                replies = [await self._connection.call(*command)]
+            for reply in replies:
+                if isinstance(reply, ReplyError):
+                    raise reply
+        return replies[0], replies[1] if len(replies) > 1 else None
 
     # -- keys -------------------------------------------------------------------------------------------------------
 
@@ -227,20 +229,17 @@ class RedisBus:
 
     async def begin(self, lineage: str) -> str:
         """Give the book a lineage if it has none; returns the one it has."""
-        async with self._errors():
-            await self._client.hsetnx(self.prefix + "book", "lineage", lineage)
-            return await self.lineage() or lineage
+        await self.call("HSETNX", self.prefix + "book", "lineage", lineage)
+        return await self.lineage() or lineage
 
     async def lineage(self) -> str | None:
         """The book's lineage; None where it was never begun (or Redis lost it)."""
-        async with self._errors():
-            value = await self._client.hget(self.prefix + "book", "lineage")
+        value = await self.call("HGET", self.prefix + "book", "lineage")
         return value.decode() if value else None
 
     async def halt_flag(self) -> Halt | None:
         """The halt in force; None where the book may trade."""
-        async with self._errors():
-            value = await self._client.get(self.halt_key)
+        value = await self.call("GET", self.halt_key)
         if value is None:
             return None
         try:
@@ -257,14 +256,11 @@ class RedisBus:
 
     async def registered(self) -> list[str]:
         """Names of the nodes that have registered."""
-        async with self._errors():
-            names = await self._client.hkeys(self._registry)
-        return sorted(name.decode() for name in names)
+        return sorted(name.decode() for name in await self.call("HKEYS", self._registry))
 
     async def load(self, node: str) -> Record:
         """A node's record; an empty one where it never committed."""
-        async with self._errors():
-            raw = await self._client.hgetall(self.node_key(node))
+        raw = _pairs(await self.call("HGETALL", self.node_key(node)))
         positions = {
             Topic(key[4:].decode()): Position(value.decode(), int(raw.get(b"n:" + key[4:], b"0")))
             for key, value in raw.items()
@@ -274,8 +270,11 @@ class RedisBus:
         origin = {Topic(k[5:].decode()): Position(*_origin.decode(v)) for k, v in raw.items() if k.startswith(b"from:")}
         return Record(int(raw.get(b"seq", 0)), int(raw.get(b"epoch", 0)), raw.get(b"state", b""), positions, outs, origin)
 
-    async def commit(self, commit: Commit) -> Committed:
-        """Write outputs, state and positions if the node is still where `commit` expects it; safe to issue again."""
+    async def commit(self, commit: Commit, then: Wait | None = None) -> Committed:
+        """Write outputs, state and positions if the node is still where `commit` expects it; safe to issue again.
+
+        `then` (of `wait_to_read` or `wait_for_turn`) goes out in the same write; its reply is in `Committed.waited`.
+        """
         topics = [topic for topic in commit.outputs if commit.outputs[topic]]
         outs = dict(commit.outs)
         entries: list[Any] = []
@@ -292,9 +291,7 @@ class RedisBus:
         record = _encode((commit.expected_seq, [(now_ns, _flat(p)) for now_ns, p in commit.fed])) if commit.fed else b""
         snapshot = _encode((commit.state, outs)) if commit.fed and (commit.expected_seq + 1) % SNAPSHOT_EVERY == 0 else b""
         keys = [self.node_key(commit.node), self.journal_key(commit.node), self.halt_key, *(self.stream(t) for t in topics)]
-        reply = await self._call(
-            "barque_commit",
-            keys,
+        arguments = (
             commit.expected_seq,
             digest.digest(),
             commit.epoch,
@@ -304,30 +301,46 @@ class RedisBus:
             record,
             snapshot,
             commit.halt_action,
+            self._turns,
             len(commit.positions),
             *positions,
             *entries,
         )
-        return Committed(cast(Verdict, reply[0].decode()), int(reply[1]), outs)
+        if then is None:
+            reply, waited = await self._call("barque_commit", keys, *arguments), None
+        else:
+            reply, waited = await self._call_then(then, "barque_commit", keys, *arguments)
+        return Committed(cast(Verdict, reply[0].decode()), int(reply[1]), outs, waited)
 
-    async def mirror(self, node: str, epoch: int, positions: Mapping[Topic, Position]) -> bool:
-        """Repeat the positions of a node that keeps them in Postgres; False where a newer epoch has done so."""
+    async def mirror(self, node: str, epoch: int, positions: Mapping[Topic, Position], then: Wait) -> tuple[bool, Any]:
+        """Repeat the positions of a node that keeps them in Postgres: (False where a newer epoch has done so, `then`'s reply)."""
         flat = [part for topic, p in positions.items() for part in (topic, p.entry_id, p.count)]
-        return bool(await self._call("barque_mirror", [self.node_key(node)], epoch, *flat) == b"OK")
+        reply, waited = await self._call_then(then, "barque_mirror", [self.node_key(node)], epoch, self._turns, *flat)
+        return reply == b"OK", waited
 
     # -- reading ----------------------------------------------------------------------------------------------------
 
-    async def read(self, positions: Mapping[Topic, Position], count: int, block_ms: int) -> list[Entry]:
+    def wait_to_read(self, positions: Mapping[Topic, Position], count: int, block_ms: int) -> Wait:
         """At most `count` entries per stream after `positions`, waiting up to `block_ms` for the first."""
-        streams: dict[Any, Any] = {self.stream(t): p.entry_id for t, p in positions.items()}
-        async with self._errors():
-            reply = await self._client.xread(streams, count=count, block=max(block_ms, 1))
+        keys = [self.stream(topic) for topic in positions]
+        ids = [p.entry_id for p in positions.values()]
+        return ("XREAD", "COUNT", count, "BLOCK", max(block_ms, 1), "STREAMS", *keys, *ids)
+
+    def wait_for_turn(self, node: str, timeout_s: float) -> Wait:
+        """In lockstep: until the turn may be `node`'s (empty: until the book is at rest), at most `timeout_s`."""
+        return ("BLPOP", f"{self.prefix}turn:{node}", timeout_s)
+
+    async def wait(self, wait: Wait) -> Any:
+        """Do a wait by itself; its raw reply."""
+        return await self.call(*wait)
+
+    def entries(self, reply: Any) -> list[Entry]:
+        """The entries of a `wait_to_read`'s raw reply."""
         cut = len(self.prefix)
-        found = reply.items() if isinstance(reply, dict) else reply or ()
         return [
             entry_from_fields(Topic(key[cut:].decode()), entry_id, fields)
-            for key, entries in found
-            for entry_id, fields in (entries[0] if isinstance(reply, dict) else entries)
+            for key, found in reply or ()
+            for entry_id, fields in found
         ]
 
     async def take(self, node: str, inputs: Sequence[Topic], count: int) -> tuple[str, list[Entry]]:
@@ -347,29 +360,28 @@ class RedisBus:
 
     async def range(self, topic: Topic, after: str = "-", until: str = "+", count: int | None = None) -> list[Entry]:
         """Entries of a stream after `after` (exclusive, `-`: from the start) up to `until` (inclusive)."""
-        start = after if after == "-" else f"({after}"
-        async with self._errors():
-            reply = await self._client.xrange(self.stream(topic), start, until, count=count)
-        return [entry_from_fields(topic, entry_id, fields or {}) for entry_id, fields in reply]
+        reply = await self._range(self.stream(topic), after, until, count)
+        return [entry_from_fields(topic, entry_id, fields) for entry_id, fields in reply]
 
     async def last(self, topic: Topic, count: int) -> list[Entry]:
         """The newest `count` entries, oldest first."""
-        async with self._errors():
-            reply = await self._client.xrevrange(self.stream(topic), count=count)
-        return [entry_from_fields(topic, entry_id, fields or {}) for entry_id, fields in reversed(reply)]
+        reply = await self.call("XREVRANGE", self.stream(topic), "+", "-", "COUNT", count)
+        return [entry_from_fields(topic, entry_id, fields) for entry_id, fields in reversed(reply)]
 
     async def length(self, topic: Topic) -> int:
         """Entries now on a stream."""
-        async with self._errors():
-            return int(await self._client.xlen(self.stream(topic)))
+        return int(await self.call("XLEN", self.stream(topic)))
+
+    async def _range(self, key: str, after: str, until: str, count: int | None) -> Any:
+        start = after if after == "-" else f"({after}"
+        limit = () if count is None else ("COUNT", count)
+        return await self.call("XRANGE", key, start, until, *limit)
 
     async def journal(self, node: str, after: str = "-", count: int = 1_000) -> list[JournalRecord]:
         """A node's commits in order, after a journal entry id."""
-        start = after if after == "-" else f"({after}"
-        async with self._errors():
-            reply = await self._client.xrange(self.journal_key(node), start, "+", count=count)
         records = []
-        for entry_id, fields in reply:
+        for entry_id, flat in await self._range(self.journal_key(node), after, "+", count):
+            fields = _pairs(flat)
             try:
                 seq, fed = _journal_decoder.decode(fields[b"r"])
             except (KeyError, msgspec.DecodeError, msgspec.ValidationError) as error:
@@ -388,20 +400,19 @@ class RedisBus:
     async def worker_beat(self, worker: str, ttl_ms: int) -> list[str]:
         """Say that a strategy worker lives; returns all that do, sorted."""
         key = self.prefix + "workers"
-        async with self._errors():
-            now = await self._client.time()
-            now_ms = now[0] * 1000 + now[1] // 1000
-            pipe = self._client.pipeline(transaction=True)
-            pipe.zadd(key, {worker: now_ms + ttl_ms})
-            pipe.zremrangebyscore(key, "-inf", now_ms)
-            pipe.zrange(key, 0, -1)
-            found = (await pipe.execute())[2]
-        return sorted(name.decode() for name in found)
+        now_ms = await self.time_ms()
+        await self.call("ZADD", key, now_ms + ttl_ms, worker)
+        await self.call("ZREMRANGEBYSCORE", key, "-inf", now_ms)
+        return sorted(name.decode() for name in await self.call("ZRANGE", key, 0, -1))
 
     async def worker_leave(self, worker: str) -> None:
         """Say that a strategy worker ends, so that others need not wait for its leases."""
-        async with self._errors():
-            await self._client.zrem(self.prefix + "workers", worker)
+        await self.call("ZREM", self.prefix + "workers", worker)
+
+    async def time_ms(self) -> int:
+        """The store's clock."""
+        seconds, micros = await self.call("TIME")
+        return int(seconds) * 1_000 + int(micros) // 1_000
 
     async def trim(self, window_s: int) -> int:
         """Drop entries that every reader has passed and that are older than the window; returns how many went."""
@@ -410,30 +421,28 @@ class RedisBus:
 
     async def facts(self) -> Facts:
         """Version and durability of the store."""
-        async with self._errors():
-            info = await self._client.info()
-            now = await self._client.time()
+        text = (await self.call("INFO")).decode()
+        info = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
         return Facts(
-            version=str(info.get("valkey_version") or info["redis_version"]),
-            appendonly=bool(info["aof_enabled"]),
-            maxmemory_policy=str(info["maxmemory_policy"]),
-            now_ms=now[0] * 1000 + now[1] // 1000,
+            version=info.get("valkey_version") or info["redis_version"],
+            appendonly=info["aof_enabled"] == "1",
+            maxmemory_policy=info["maxmemory_policy"],
+            now_ms=await self.time_ms(),
         )
 
     async def status(self) -> list[NodeStatus]:
         """Every registered node with its lag, by rank and name."""
-        async with self._errors():
-            registry = await self._client.hgetall(self._registry)
-            pipe = self._client.pipeline(transaction=False)
-            pipe.time()
-            for topic in Topic:
-                pipe.xinfo_stream(self.stream(topic))
-            for name in registry:
-                pipe.hgetall(self.node_key(name.decode()))
-            now, *replies = await pipe.execute(raise_on_error=False)
-        infos, records = replies[: len(Topic)], replies[len(Topic) :]
-        added = {t: 0 if isinstance(i, ResponseError) else int(i["entries-added"]) for t, i in zip(Topic, infos, strict=True)}
-        now_ms = now[0] * 1000 + now[1] // 1000
+        registry = _pairs(await self.call("HGETALL", self._registry))
+        commands: list[Command] = [("XINFO", "STREAM", self.stream(topic)) for topic in Topic]
+        commands += [("HGETALL", self.node_key(name.decode())) for name in registry]
+        with self._errors():
+            (seconds, micros), *replies = await self._connection.call_all([("TIME",), *commands])
+        now_ms = int(seconds) * 1_000 + int(micros) // 1_000
+        infos, records = replies[: len(Topic)], [_pairs(reply) for reply in replies[len(Topic) :]]
+        added = {
+            topic: 0 if isinstance(info, ReplyError) else int(_pairs(info)[b"entries-added"])
+            for topic, info in zip(Topic, infos, strict=True)
+        }
         found = []
         for (name, spec), raw in zip(registry.items(), records, strict=True):
             rank, _, topics = spec.decode().partition("|")
@@ -449,6 +458,11 @@ class RedisBus:
                 )
             )
         return sorted(found, key=lambda s: (s.rank, s.name))
+
+
+def _pairs(flat: Sequence[Any]) -> dict[Any, Any]:
+    """A RESP2 map: keys and values in turn."""
+    return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
 def _flat(positions: Mapping[Topic, Position]) -> dict[str, tuple[str, int]]:

@@ -122,6 +122,7 @@ class RedisRunner:
     async def _load(self) -> None:
         from_head = not self._options.feed_clock
         await self._bus.register(self._node.name, self._node.rank, self._inputs, from_head, self._options.worker)
+        self._reader.forget()
         self._record = await self._bus.load(self._node.name)
         self._node.restore(self._record.state)
         self._ahead = Ahead(self._record.positions, self._record.state)
@@ -164,7 +165,7 @@ class RedisRunner:
         while True:
             began = time.perf_counter()
             try:
-                answer = await self._bus.commit(commit)
+                answer = await self._bus.commit(commit, self._reader.wait(commit.positions))
                 break
             except BusUnavailable as error:
                 if stop.is_set():
@@ -177,7 +178,9 @@ class RedisRunner:
         if failures:
             self._health.ready(self._node.name)
         self._metrics.committed(answer.verdict, time.perf_counter() - began)
+        self._reader.waited(answer.waited)
         if answer.verdict in ("STALE", "HALTED"):
+            self._reader.forget()
             self._log.info("commit_refused", verdict=answer.verdict, expected_seq=commit.expected_seq, stored_seq=answer.seq)
             return False
         self._record = Record(answer.seq, commit.epoch, commit.state, dict(commit.positions), answer.outs)

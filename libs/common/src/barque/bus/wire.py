@@ -7,10 +7,9 @@ so that a reader that keeps its position elsewhere notices lost or rewound histo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
 
 import msgspec
 
@@ -68,9 +67,9 @@ class Header:
     chain: bytes
 
 
-def entry_from_fields(topic: Topic, entry_id: bytes, fields: Any) -> Entry:
+def entry_from_fields(topic: Topic, entry_id: bytes, fields: Sequence[bytes]) -> Entry:
     """An `Entry` of a raw reply; whatever fields it has, so that a foreign entry can be dead-lettered with its bytes."""
-    pairs = fields if isinstance(fields, Mapping) else dict(zip(fields[::2], fields[1::2], strict=True))
+    pairs = dict(zip(fields[::2], fields[1::2], strict=True))
     body = pairs.get(b"m")
     if body is None:
         body = _encode(list(pairs.items()))

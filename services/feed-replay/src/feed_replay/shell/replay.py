@@ -31,7 +31,7 @@ Step: TypeAlias = tuple[int, Sequence[Message]]
 FEED = "feed.replay"
 MAX_LAG_ENTRIES = 20_000
 """Without lockstep, a reader further behind than this makes the replay wait."""
-QUIESCENT_POLL_S = (0.0, 0.0002, 0.0005, 0.001, 0.002)
+WAIT_S = 0.1
 NS = 1_000_000_000
 
 
@@ -119,7 +119,7 @@ class ReplayFeed:
     async def _write(self, outputs: dict[Topic, list[Message]], state: ReplayState) -> None:
         if self._context.stop.is_set():
             return
-        if await self._writer.write(outputs, msgspec.msgpack.encode(state)):
+        if await self._writer.write(outputs, msgspec.msgpack.encode(state), WAIT_S if self._lockstep else 0.0):
             self._state = state
         elif not self._context.stop.is_set():
             raise ConfigError(f"another process replays book '{self._bus.book}'; stop one of them")
@@ -139,16 +139,17 @@ class ReplayFeed:
     async def _quiescent(self) -> None:
         """Until the book is at rest (lockstep), or nobody is too far behind."""
         stop = self._context.stop
-        for pause in itertools.chain(QUIESCENT_POLL_S, itertools.repeat(0.005)):
-            if stop.is_set():
-                return
+        while not stop.is_set() and not self._writer.rested:
             try:
                 if await self._at_rest():
                     return
+                if self._lockstep:
+                    await self._bus.wait(self._bus.wait_for_turn("", WAIT_S))
+                else:
+                    await asyncio.sleep(WAIT_S)
             except BusUnavailable as error:
                 self._context.health.not_ready(FEED, str(error))
-                pause = 0.1
-            await asyncio.sleep(pause)
+                await pause_until(stop, WAIT_S)
 
     async def _at_rest(self) -> bool:
         if self._lockstep:
