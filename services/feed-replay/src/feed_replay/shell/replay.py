@@ -10,10 +10,9 @@ committed all of its inputs. That is the order of the backtester, so the results
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TypeAlias
 
 import msgspec
@@ -31,6 +30,8 @@ Step: TypeAlias = tuple[int, Sequence[Message]]
 FEED = "feed.replay"
 MAX_LAG_ENTRIES = 20_000
 """Without lockstep, a reader further behind than this makes the replay wait."""
+LOOK_EVERY = 16
+"""Commits between two looks at how far behind the readers are."""
 WAIT_S = 0.1
 NS = 1_000_000_000
 
@@ -57,6 +58,7 @@ class ReplayFeed:
         self._writer = FeedWriter(self._bus, FEED, context.service, context.health, context.stop)
         self._lockstep = context.common.book.lockstep
         self._state = ReplayState()
+        self._commits = 0
 
     async def run(self) -> None:
         """Publish to the end, then stay until told to stop."""
@@ -74,8 +76,8 @@ class ReplayFeed:
         log.info("replay_started", steps_done=self._state.steps, speed=self._config.speed, lockstep=self._lockstep)
         if not self._state.finished:
             await self._publish_all()
+        await self._wait_for(self._at_rest)
         if not stop.is_set():
-            await self._quiescent()
             log.info("replay_finished", steps=self._state.steps)
         await stop.wait()
 
@@ -102,7 +104,7 @@ class ReplayFeed:
 
     async def _publish(self, batch: Sequence[Step]) -> None:
         """One commit, when the book may have it. Readers get the clock before the rest, so it tells the first time only."""
-        await self._quiescent()
+        await self._next_may_come()
         outputs: dict[Topic, list[Message]] = {Topic.CLOCK: [ClockTicked(now_ns=batch[0][0])]}
         for _, messages in batch:
             for message in messages:
@@ -110,7 +112,7 @@ class ReplayFeed:
         await self._write(outputs, ReplayState(self._state.steps + len(batch), batch[-1][0]))
 
     async def _finish(self) -> None:
-        await self._quiescent()
+        await self._next_may_come()
         end_ns = self._state.last_ns + int(self._config.tail_s * NS)
         status = FeedStatus(feed=FEED, ts_event_ns=end_ns, state="finished")
         outputs: dict[Topic, list[Message]] = {Topic.CLOCK: [ClockTicked(now_ns=end_ns)], Topic.TICKS: [status]}
@@ -136,26 +138,31 @@ class ReplayFeed:
 
         return bool(await self._context.until_available("book", attempt))
 
-    async def _quiescent(self) -> None:
-        """Until the book is at rest (lockstep), or nobody is too far behind."""
+    async def _next_may_come(self) -> None:
+        """In lockstep until the book is at rest, else until nobody is too far behind."""
+        if self._lockstep:
+            if not self._writer.rested:
+                await self._wait_for(self._at_rest)
+        else:
+            self._commits += 1
+            if self._commits % LOOK_EVERY == 0:
+                await self._wait_for(self._nobody_far_behind)
+
+    async def _wait_for(self, condition: Callable[[], Awaitable[bool]]) -> None:
         stop = self._context.stop
-        while not stop.is_set() and not self._writer.rested:
+        while not stop.is_set():
             try:
-                if await self._at_rest():
+                if await condition():
                     return
-                if self._lockstep:
-                    await self._bus.wait(self._bus.wait_for_turn("", WAIT_S))
-                else:
-                    await asyncio.sleep(WAIT_S)
+                await self._bus.wait(self._bus.wait_for_turn("", WAIT_S))
             except BusUnavailable as error:
                 self._context.health.not_ready(FEED, str(error))
                 await pause_until(stop, WAIT_S)
 
     async def _at_rest(self) -> bool:
-        if self._lockstep:
-            return await self._bus.whose_turn() == ""
-        if self._state.steps % 64:
-            return True
+        return await self._bus.whose_turn() == ""
+
+    async def _nobody_far_behind(self) -> bool:
         return all(lag < MAX_LAG_ENTRIES for node in await self._bus.status() for lag in node.lag_entries.values())
 
 
