@@ -1,7 +1,7 @@
 # Everything a developer or a newcomer does with the project. `make` alone lists it.
 UV := .tools/bin/uv
 PY := .venv/bin/python
-PACKAGES := $(wildcard libs/* services/* strategies/* tools/*)
+PACKAGES := $(patsubst %/pyproject.toml,%,$(wildcard libs/*/pyproject.toml services/*/pyproject.toml strategies/*/pyproject.toml tools/*/pyproject.toml))
 STAMP := .venv/.ready
 export UV_PYTHON_DOWNLOADS := never
 
