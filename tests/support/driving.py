@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from barque.bus.feed import FeedWriter
+from barque.bus.node_shell import RunnerOptions
 from barque.bus.redis_bus import RedisBus
-from barque.bus.runner import RedisRunner, RunnerOptions
+from barque.bus.runner import RedisRunner
 from barque.messages import Message, Topic
 from barque.node import Node
 from barque.observability.health import Health

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.builders import MINUTE, NS, T0
 
 from barque.intervals import bucket_open, parse_interval
+from tests.support.builders import MINUTE, NS, T0
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from fractions import Fraction
 
 import msgspec
 import pytest
-from tests.support.data import data_file
 
 from barque.strategy import EMA, SMA
+from tests.support.data import data_file
 
 
 def btc_closes(count: int) -> list[str]:

@@ -6,11 +6,11 @@ import random
 
 import msgspec
 import pytest
-from tests.support.builders import MINUTE, T0, a_bar, a_signal
 
 from barque.messages import Message, Topic
 from barque.node import Output
 from barque.strategy.testing import check_no_look_ahead, check_restores, check_strategy
+from tests.support.builders import MINUTE, T0, a_bar, a_signal
 
 BARS = [a_bar(T0 + n * MINUTE, close=1.38 + n / 1000) for n in range(12)]
 

@@ -11,7 +11,7 @@ from barque.config import CommonConfig, StrategyConfig
 from barque.errors import ConfigError
 from gotobi import Gotobi
 from sma_cross import SmaCross
-from strategy_host.config import expected_nodes
+from strategy_host.config import enabled_strategies
 from strategy_host.core.loading import load_strategy, node_factories
 
 
@@ -45,16 +45,16 @@ def test_a_name_that_means_nothing_is_refused_with_the_nearest(name: str, text: 
 
 def test_a_book_has_one_node_per_enabled_strategy() -> None:
     config = CommonConfig(instruments=(eurusd(), usdjpy()), strategies=(an_entry(), an_entry(id="off", enabled=False), GOTOBI))
-    assert expected_nodes(config) == ("strategy.gotobi-usdjpy", "strategy.sma-eurusd")
+    expected = ("strategy.gotobi-usdjpy", "strategy.sma-eurusd")
     factories = node_factories(config)
-    assert tuple(factories) == expected_nodes(config)
-    assert tuple(make().name for make in factories.values()) == expected_nodes(config)
+    assert tuple(factories) == expected
+    assert tuple(make().name for make in factories.values()) == expected
 
 
 @pytest.mark.parametrize(("ids", "text"), [(("a", "a"), "'a' is given 2 times"), (("a/b",), "has a '/'"), (("",), "is empty")])
 def test_ids_that_cannot_tell_strategies_apart_are_refused(ids: tuple[str, ...], text: str) -> None:
     with pytest.raises(ConfigError, match=text):
-        expected_nodes(CommonConfig(strategies=tuple(an_entry(id=each) for each in ids)))
+        enabled_strategies(CommonConfig(strategies=tuple(an_entry(id=each) for each in ids)))
 
 
 def test_wrong_parameters_are_refused_before_anything_runs() -> None:

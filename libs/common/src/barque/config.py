@@ -194,7 +194,8 @@ def _explain(text: str, kind: type, where: str) -> str:
     missing = re.search(r"missing required field `(.*?)`", said)
     if missing:
         return f"key '{'.'.join(p for p in (place, missing.group(1)) if p)}' is required and not set"
-    return f"key '{place}': {said[0].lower()}{said[1:]}"
+    first = said.partition(" ")[0]
+    return f"key '{place}': {said[0].lower() if first.isalpha() and first[1:].islower() else said[0]}{said[1:]}"
 
 
 def _fields_at(kind: Any, path: str) -> list[str]:

@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
-from typing import Literal
+from typing import Literal, TypeGuard
 
 import msgspec
+
+LARGEST = Decimal(10) ** 12
+"""No price or quantity is as large; keeps every product well inside 28 digits."""
 
 AssetClass = Literal["fx", "future", "stock", "option", "crypto", "cfd"]
 
@@ -74,3 +77,8 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     def notional(self, price: Decimal, quantity: Decimal) -> Decimal:
         """Absolute value of `quantity` contracts at `price`, in `currency`."""
         return abs(quantity) * self.multiplier * price
+
+
+def sound(value: Decimal | None) -> TypeGuard[Decimal]:
+    """True for a finite positive number of a size that occurs in markets."""
+    return value is not None and value.is_finite() and 0 < value < LARGEST

@@ -21,8 +21,9 @@ from typing import Any, TypeVar
 
 import structlog
 
+from barque.bus.node_shell import BACKOFF_S, RunnerOptions, pause_until
 from barque.bus.redis_bus import RedisBus
-from barque.bus.runner import BACKOFF_S, RedisRunner, RunnerOptions, pause_until
+from barque.bus.runner import RedisRunner
 from barque.config import CommonConfig, load_common, load_section, read_file
 from barque.errors import BarqueError, BusUnavailable
 from barque.node import Node

@@ -12,14 +12,11 @@ from __future__ import annotations
 
 from decimal import Decimal
 from enum import IntEnum
-from typing import NamedTuple, TypeGuard
+from typing import NamedTuple
 
-from barque.instruments import Instrument
+from barque.instruments import Instrument, sound
 from barque.messages import RejectReason, SubmitOrder
 from barque_paper.state import Span, WorkingOrder
-
-LARGEST = Decimal(10) ** 12
-"""No price or quantity is as large; keeps every product well inside 28 digits."""
 
 
 class Turn(IntEnum):
@@ -103,8 +100,3 @@ def fault_of(order: SubmitOrder, known: bool) -> tuple[RejectReason, str] | None
     if order.time_in_force == "gtd" and order.valid_until_ns is None:
         return RejectReason.UNSUPPORTED, "time_in_force gtd needs valid_until_ns"
     return None
-
-
-def sound(value: Decimal | None) -> TypeGuard[Decimal]:
-    """True for a finite positive number of a size that occurs in markets."""
-    return value is not None and value.is_finite() and 0 < value < LARGEST

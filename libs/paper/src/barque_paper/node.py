@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from barque.instruments import Instrument
+from barque.instruments import LARGEST, Instrument
 from barque.messages import (
     Bar,
     CancelOrder,
@@ -42,7 +42,7 @@ from barque.messages import (
 from barque.messages.market import PriceType
 from barque.node import Output, Rank
 from barque_paper.config import PaperConfig
-from barque_paper.matching import LARGEST, Match, fault_of, match, with_slippage
+from barque_paper.matching import Match, fault_of, match, with_slippage
 from barque_paper.state import Market, PaperState, Span, WorkingOrder
 
 DAY_NS = 86_400_000_000_000

@@ -32,8 +32,3 @@ def enabled_strategies(config: CommonConfig) -> tuple[StrategyConfig, ...]:
                 f"key 'strategies.id': '{strategy_id}' is empty or has a '/'; choose another, such as 'gotobi-usdjpy'"
             )
     return tuple(sorted((s for s in config.strategies if s.enabled), key=lambda s: s.id))
-
-
-def expected_nodes(config: CommonConfig) -> tuple[str, ...]:
-    """Names of the nodes that a book with this configuration runs, sorted by strategy id."""
-    return tuple(node_name(strategy.id) for strategy in enabled_strategies(config))

@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
+from barque.bus.node_shell import BACKOFF_S, pause_until
 from barque.bus.redis_bus import Commit, Record, RedisBus
-from barque.bus.runner import BACKOFF_S, pause_until
 from barque.errors import BusUnavailable, InvariantError
 from barque.messages import FeedStatus, Message, Topic
 from barque.observability.health import Health

@@ -18,27 +18,22 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any
 
 import asyncpg
 import msgspec
-import structlog
 
-from barque.bus.reader import Reader
+from barque.bus.node_shell import NodeShell, RunnerOptions, past, pause_until
 from barque.bus.redis_bus import Commit, RedisBus, flag_of
-from barque.bus.runner import BACKOFF_S, GROUP_S, RunnerOptions, inputs_of, pause_until
-from barque.bus.step import Poison, Position, Step, run_step
+from barque.bus.step import Poison, Position, Step
 from barque.bus.wire import Entry, Header, link
 from barque.config import PostgresConfig
 from barque.errors import BarqueError, BusUnavailable, InvariantError, LineageFork
-from barque.messages import Alert, DeadLetter, Halt, Message, Resume, Topic, decode_batch, encode_batch
+from barque.messages import Halt, Message, Resume, Topic, decode_batch, encode_batch
 from barque.node import Node
 from barque.observability.health import Health
-from barque.observability.metrics import NodeMetrics
 from barque.postgres.pool import connect_one, postgres_errors
 from barque.postgres.projector import Handled, Projector, Scope
 
-log = structlog.get_logger()
 IDLE_SESSION_TIMEOUT_MS = 3_000
 """How long a frozen holder keeps its lock."""
 HEARTBEAT_S = 1.0
@@ -116,18 +111,13 @@ class LedgerRunner:
         health: Health,
         follow_halts: bool = False,
     ) -> None:
-        """`follow_halts`: read the halt row in each transaction, before the batch, and tell the node (senders)."""
+        """`follow_halts`: take halts from their row, in each transaction with orders, and not from the stream (senders)."""
         self._node = node
         self._projector = projector
         self._bus = bus
         self._postgres = postgres
-        self._options = options
-        self._health = health
         self._follow_halts = follow_halts
-        self._metrics = NodeMetrics(options.service, node.name)
-        own = inputs_of(node, options.feed_clock)
-        self._inputs = tuple(t for t in own if not (follow_halts and t is Topic.CONTROL))
-        self._reader = Reader(bus, node.name, self._inputs, options.lockstep, options.clock_interval_ms)
+        self._shell = NodeShell(node, bus, options, health, without=Topic.CONTROL if follow_halts else None)
         self._connection: asyncpg.Connection | None = None
         self._lineage = ""
         self._ledger = _Ledger()
@@ -135,33 +125,19 @@ class LedgerRunner:
         self._outs: dict[str, tuple[int, bytes]] = {}
         self._told_halt: bool | None = None
         self._group = _Group()
-        self._window_s = 0.0 if options.lockstep else GROUP_S
         self._wrote_at = 0.0
-        self._now_ns = 0
-        self._next_upkeep = 0.0
-        self._log = log.bind(node=node.name)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`; raises only what ends the node for good (disposition stop)."""
-        failures = 0
-        while not stop.is_set():
-            try:
-                if self._connection is None and not await self._acquire(stop):
-                    return
-                failures = 0
-                self._health.ready(self._node.name)
+
+        async def cycle() -> None:
+            if self._connection is not None or await self._acquire(stop):
                 await self._cycle(stop)
-            except BarqueError as error:
-                await self._release()
-                if error.disposition != "retry":
-                    self._health.not_ready(self._node.name, str(error))
-                    raise
-                pause = BACKOFF_S[min(failures, len(BACKOFF_S) - 1)]
-                failures += 1
-                if self._health.not_ready(self._node.name, str(error)):
-                    self._log.warning("ledger_unavailable", reason=str(error), retry_s=pause)
-                await pause_until(stop, pause)
-        await self._release()
+
+        try:
+            await self._shell.serve(stop, cycle, self._release)
+        finally:
+            await self._release()
 
     # -- holding the node -------------------------------------------------------------------------------------------
 
@@ -172,8 +148,8 @@ class LedgerRunner:
         self._connection = connection
         async with postgres_errors(self._postgres):
             while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", self._lock_key()):
-                if self._health.not_ready(self._node.name, "another process holds this node; standing by"):
-                    self._log.info("standing_by")
+                if self._shell.not_ready("another process holds this node; standing by"):
+                    self._shell.log.info("standing_by")
                 await pause_until(stop, 0.1)
                 if stop.is_set():
                     return False
@@ -189,9 +165,7 @@ class LedgerRunner:
         if row is None:
             raise InvariantError(f"{self._node.name}: its row in node_state vanished")
         stored = {Topic(t): Position(*p) for t, p in _positions.decode(row["positions"]).items()}
-        await self._bus.register(
-            self._node.name, self._node.rank, self._inputs, not self._options.feed_clock, self._options.worker
-        )
+        await self._shell.register()
         record = await self._bus.load(self._node.name)
         self._ledger = _Ledger(
             row["seq"],
@@ -206,11 +180,13 @@ class LedgerRunner:
         self._group = _Group()
         self._wrote_at = time.monotonic()
         self._mirrored = {}
-        self._reader.forget()
+        self._shell.reader.forget()
         self._outs = record.outs
         await self._relay(record.seq)
         await self._mirror()
-        self._log.info("node_loaded", seq=self._ledger.seq, epoch=self._ledger.epoch, state_bytes=len(self._ledger.state))
+        self._shell.ready()
+        ledger = self._ledger
+        self._shell.log.info("node_loaded", seq=ledger.seq, epoch=ledger.epoch, state_bytes=len(ledger.state))
         return True
 
     async def _check_lineage(self) -> None:
@@ -250,14 +226,14 @@ class LedgerRunner:
     # -- one batch --------------------------------------------------------------------------------------------------
 
     async def _cycle(self, stop: asyncio.Event) -> None:
-        entries = await self._reader.next(self._ledger.positions)
-        now_ns = self._tell_time()
-        await self._upkeep()
+        entries = await self._shell.reader.next(self._ledger.positions)
+        now_ns = self._shell.tell_time()
+        await self._shell.upkeep()
         batch = _Batch(entries, self._verify(entries), now_ns)
         commands_an_order = self._follow_halts and any(entry.topic is Topic.ORDERS for entry in entries)
         if not commands_an_order:
             self._feed(batch)
-            if not self._group.due(self._window_s):
+            if not self._group.due(self._shell.window_s):
                 return await self._keep_session()
         session = self._session()
         async with postgres_errors(self._postgres), session.transaction():
@@ -295,10 +271,8 @@ class LedgerRunner:
         """Handle a batch; nothing is durable yet."""
         if not batch.entries and not batch.now_ns:
             return
-        began = time.perf_counter()
         ledger, group = self._ledger, self._group
-        step = run_step(self._node, batch.entries, ledger.positions, ledger.state, batch.now_ns, keep_handled=True)
-        self._metrics.stepped(step.count, {t: len(m) for t, m in step.outputs.items()}, time.perf_counter() - began)
+        step = self._shell.step(batch.entries, ledger.positions, ledger.state, batch.now_ns, keep_handled=True)
         state = self._node.snapshot()
         if step.outputs or step.positions != ledger.positions or state != ledger.state:
             group.add(step)
@@ -323,14 +297,14 @@ class LedgerRunner:
             ledger.epoch,
         )
         if status != "UPDATE 1":
-            self._metrics.committed("STALE", time.perf_counter() - began)
+            self._shell.metrics.committed("STALE", time.perf_counter() - began)
             raise _Superseded(f"{self._node.name}: a newer epoch holds this node")
         scope = Scope(self._bus.book, self._lineage, self._node.name, ledger.epoch)
         try:
             await self._projector.write(session, scope, group.handled)
         except asyncpg.IntegrityConstraintViolationError as error:
             raise InvariantError(f"{self._node.name}: the ledger refuses a row: {error}; {error.detail or ''}") from error
-        self._metrics.committed("OK", time.perf_counter() - began)
+        self._shell.metrics.committed("OK", time.perf_counter() - began)
 
     async def _written(self, stop: asyncio.Event) -> None:
         """The transaction is durable: publish, mirror, and stop the book where the group ended before poison."""
@@ -406,47 +380,25 @@ class LedgerRunner:
     async def _mirror(self) -> None:
         changed = {t: p for t, p in self._ledger.positions.items() if self._mirrored.get(t) != p}
         if changed:
-            wait = self._reader.wait(self._ledger.positions)
+            wait = self._shell.reader.wait(self._ledger.positions)
             current, waited = await self._bus.mirror(self._node.name, self._ledger.epoch, changed, wait)
             if not current:
                 raise _Superseded(f"{self._node.name}: a newer epoch holds this node")
             self._mirrored.update(changed)
-            self._reader.waited(waited)
+            self._shell.reader.waited(waited)
 
-    # -- trouble and upkeep -----------------------------------------------------------------------------------------
+    # -- an entry that cannot be handled ------------------------------------------------------------------------------
 
     async def _stop_book(self, poison: Poison, stop: asyncio.Event) -> None:
-        """Halt the book before an entry that cannot be read; go past it when an operator has resumed."""
-        entry = poison.entry
-        text = (
-            f"{self._node.name} stopped the book: {entry.topic} {entry.entry_id} cannot be handled ({poison.reason}). "
-            f"Its bytes are in `dead`. Resuming skips this entry."
-        )
-        self._health.not_ready(self._node.name, text)
-        self._log.error("book_stopped", stream=entry.topic, entry_id=entry.entry_id, reason=poison.reason)
-        now_ns = self._options.wall_ns()
-        command_id = f"poison/{self._node.name}/{entry.topic}/{entry.entry_id}"
-        halt = Halt(command_id=command_id, ts_event_ns=now_ns, actor=self._node.name, reason=text)
-        letter = DeadLetter(
-            node=self._node.name, stream=entry.topic, entry_id=entry.entry_id, reason=poison.reason, raw=entry.body
-        )
-        alert = Alert(name="book_stopped", ts_event_ns=now_ns, severity="critical", source=self._node.name, text=text)
-        outputs: dict[Topic, list[Message]] = {Topic.DEAD: [letter], Topic.ALERTS: [alert], Topic.CONTROL: [halt]}
-        flag = await self._bus.halt_flag()
-        if flag is None or flag.command_id != command_id:
+        async def say(outputs: Mapping[Topic, Sequence[Message]], halt: Halt) -> None:
             await self._aside(self._ledger.positions, outputs, flag_of(halt))
-        while not stop.is_set():
-            if await self._bus.halt_flag() is None:
-                before = self._ledger.positions.get(entry.topic, Position())
-                past = {**self._ledger.positions, entry.topic: Position(entry.entry_id, before.count + 1)}
-                await self._aside(past, {}, "")
-                self._log.warning("poison_skipped", stream=entry.topic, entry_id=entry.entry_id)
-                return
-            await self._keep_session()
-            await pause_until(stop, 0.2)
+
+        if await self._shell.stop_book(poison, stop, say, self._keep_session):
+            await self._aside(past(poison, self._ledger.positions), {})
+            self._shell.ready()
 
     async def _aside(
-        self, positions: dict[Topic, Position], outputs: Mapping[Topic, Sequence[Message]], halt_action: str
+        self, positions: dict[Topic, Position], outputs: Mapping[Topic, Sequence[Message]], halt_action: str = ""
     ) -> None:
         """A transaction that leaves the node's state as it is."""
         ledger = self._ledger
@@ -460,22 +412,6 @@ class LedgerRunner:
             await self._publish(ledger.outbox_seq, outputs, halt_action)
         self._group = _Group()
         await self._mirror()
-
-    def _tell_time(self) -> int:
-        if self._options.feed_clock:
-            return 0
-        self._now_ns = max(self._now_ns + 1, self._options.wall_ns())
-        return self._now_ns
-
-    async def _upkeep(self) -> None:
-        if time.monotonic() < self._next_upkeep:
-            return
-        self._next_upkeep = time.monotonic() + 1.0
-        counters: dict[str, Any] = getattr(self._node, "counters", {})
-        self._metrics.counts(counters)
-        for status in await self._bus.status():
-            if status.name == self._node.name:
-                self._metrics.lag(status.lag_entries)
 
 
 def _fork(node: str, entry: Entry, header: Header, known: tuple[int, str]) -> LineageFork:

@@ -49,7 +49,7 @@ class Record:
     state: bytes
     positions: dict[Topic, Position]
     outs: dict[str, tuple[int, bytes]]
-    """Per output topic: entries written, and the chain value of the last."""
+    """Per output topic (`<speaker>/<topic>` where the shell speaks): entries written, and the chain value of the last."""
     origin: dict[Topic, Position] = field(default_factory=dict)
     """Where the node began to read."""
 
@@ -70,6 +70,8 @@ class Commit:
     guarded: bool = False
     halt_action: str = ""
     """`resume`, or the text of a halt flag to set, together with the outputs."""
+    speaker: str = ""
+    """Source of the outputs where it is not the node itself but its shell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,9 +286,10 @@ class RedisBus:
         for index, topic in enumerate(topics):
             body = encode_batch(commit.outputs[topic])
             digest.update(body)
-            seq, chain = outs.get(topic, (0, GENESIS))
-            outs[topic] = (seq + 1, link(chain, body))
-            entries += [index + 4, pack_envelope(commit.node, seq + 1, ts_pub_ns, outs[topic][1]), body]
+            thread = f"{commit.speaker}/{topic}" if commit.speaker else str(topic)
+            seq, chain = outs.get(thread, (0, GENESIS))
+            outs[thread] = (seq + 1, link(chain, body))
+            entries += [index + 4, pack_envelope(commit.speaker or commit.node, seq + 1, ts_pub_ns, outs[thread][1]), body]
         positions = [part for topic, p in commit.positions.items() for part in (topic, p.entry_id, p.count)]
         record = _encode((commit.expected_seq, [(now_ns, _flat(p)) for now_ns, p in commit.fed])) if commit.fed else b""
         snapshot = _encode((commit.state, outs)) if commit.fed and (commit.expected_seq + 1) % SNAPSHOT_EVERY == 0 else b""

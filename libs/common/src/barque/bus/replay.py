@@ -118,11 +118,16 @@ class _Replay:
         for now_ns, positions in record.fed:
             before = self._positions or {}
             entries = [e for topic, to in positions.items() for e in await self._between(topic, before.get(topic), to)]
-            step = run_step(self._node, merge(entries, self._lockstep), before, self._state, now_ns)
-            report.messages_in += step.count
-            for topic, messages in step.outputs.items():
-                outputs.setdefault(topic, []).extend(messages)
-            self._state = self._node.snapshot()
+            batch = merge(entries, self._lockstep)
+            while True:
+                step = run_step(self._node, batch, before, self._state, now_ns)
+                report.messages_in += step.count
+                for topic, messages in step.outputs.items():
+                    outputs.setdefault(topic, []).extend(messages)
+                self._state = self._node.snapshot()
+                if step.poison is None:
+                    break
+                batch, now_ns = batch[batch.index(step.poison.entry) + 1 :], 0  # then, an operator resumed past it
             self._positions = positions
         for topic, messages in outputs.items():
             if messages and (difference := await self._compare(topic, messages)):

@@ -7,7 +7,6 @@ owner but the process has another identity.
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import signal
 import subprocess
@@ -16,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from barque.config import PostgresConfig
-from barque.embedded.process import ChildProcess, free_port
+from barque.embedded.process import ChildProcess, free_port, password_in
 from barque.errors import BusUnavailable, ConfigError
 
 
@@ -30,11 +29,7 @@ class EmbeddedPostgres:
 
     def start(self) -> PostgresConfig:
         """Start it, or start it again after a kill, on the same port; returns how to reach it."""
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        password_file = self._folder / "password"
-        if not password_file.exists():
-            password_file.touch(mode=0o600)
-            password_file.write_text(secrets.token_urlsafe(24), encoding="utf-8")
+        password_file = password_in(self._folder)
         data = self._folder / "data"
         if not (data / "PG_VERSION").exists():
             shutil.rmtree(data, ignore_errors=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -18,6 +19,16 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def password_in(folder: Path) -> Path:
+    """A server's folder, for nobody else to look into, and the file with its password; both made when not there."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = folder / "password"
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_urlsafe(24), encoding="utf-8")
+    return path
 
 
 class ChildProcess:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import secrets
 from importlib.util import find_spec
 from pathlib import Path
 
 from barque.config import RedisConfig
-from barque.embedded.process import ChildProcess, free_port
+from barque.embedded.process import ChildProcess, free_port, password_in
 from barque.errors import ConfigError
 
 
@@ -22,11 +21,7 @@ class EmbeddedValkey:
 
     def start(self) -> RedisConfig:
         """Start it, or start it again after a kill, on the same port; returns how to reach it."""
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        password_file = self._folder / "password"
-        if not password_file.exists():
-            password_file.touch(mode=0o600)
-            password_file.write_text(secrets.token_urlsafe(24), encoding="utf-8")
+        password_file = password_in(self._folder)
         settings = self._folder / "valkey.conf"
         settings.touch(mode=0o600)
         settings.write_text(self._settings(password_file.read_text(encoding="utf-8")), encoding="utf-8")

@@ -29,18 +29,25 @@ class RejectReason(StrEnum):
     VENUE = "venue"
 
 
-class SubmitOrder(msgspec.Struct, frozen=True, kw_only=True, tag="SubmitOrder"):
-    """An order to send. Written by the router; read by senders and portfolio."""
+class _AboutOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """What every message about an order says."""
 
     order_id: str
     """Ours: a digest of signal id and leg."""
     cause: str
-    """The signal's id."""
+    """Id of the signal, or of the request to cancel, that led to it."""
     root: str
+    """Id of the tick or bar that started it all."""
     strategy_id: str
     account: str
     symbol: str
     ts_event_ns: int
+    """When it happened; of a fill, when it executed."""
+
+
+class SubmitOrder(_AboutOrder, frozen=True, kw_only=True, tag="SubmitOrder"):
+    """An order to send. Written by the router; read by senders and portfolio."""
+
     side: Side
     quantity: Decimal
     """Contracts, positive."""
@@ -57,28 +64,13 @@ class SubmitOrder(msgspec.Struct, frozen=True, kw_only=True, tag="SubmitOrder"):
     reason: str = ""
 
 
-class CancelOrder(msgspec.Struct, frozen=True, kw_only=True, tag="CancelOrder"):
+class CancelOrder(_AboutOrder, frozen=True, kw_only=True, tag="CancelOrder"):
     """A request to cancel. Written by the router; read by senders."""
 
-    order_id: str
-    cause: str
-    root: str
-    strategy_id: str
-    account: str
-    symbol: str
-    ts_event_ns: int
 
-
-class ModifyOrder(msgspec.Struct, frozen=True, kw_only=True, tag="ModifyOrder"):
+class ModifyOrder(_AboutOrder, frozen=True, kw_only=True, tag="ModifyOrder"):
     """A request to change a working order; None keeps a field. Written by the router; read by senders."""
 
-    order_id: str
-    cause: str
-    root: str
-    strategy_id: str
-    account: str
-    symbol: str
-    ts_event_ns: int
     quantity: Decimal | None = None
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
@@ -100,61 +92,42 @@ class SignalRejected(msgspec.Struct, frozen=True, kw_only=True, tag="SignalRejec
     actual: str = ""
 
 
-class _OrderEvent(msgspec.Struct, frozen=True, kw_only=True):
-    order_id: str
-    cause: str
-    root: str
-    strategy_id: str
-    account: str
-    symbol: str
-    ts_event_ns: int
-
-
-class OrderAccepted(_OrderEvent, frozen=True, kw_only=True, tag="OrderAccepted"):
+class OrderAccepted(_AboutOrder, frozen=True, kw_only=True, tag="OrderAccepted"):
     """The broker holds the order. Written by senders; read by router, strategies, portfolio."""
 
     venue_order_id: str = ""
 
 
-class OrderRejected(_OrderEvent, frozen=True, kw_only=True, tag="OrderRejected"):
+class OrderRejected(_AboutOrder, frozen=True, kw_only=True, tag="OrderRejected"):
     """The order will never trade. Written by senders; read by router, strategies, portfolio."""
 
     reason: RejectReason
     detail: str = ""
 
 
-class OrderCancelled(_OrderEvent, frozen=True, kw_only=True, tag="OrderCancelled"):
+class OrderCancelled(_AboutOrder, frozen=True, kw_only=True, tag="OrderCancelled"):
     """The rest of the order is withdrawn. Written by senders; read by router, strategies, portfolio."""
 
     filled_quantity: Decimal = Decimal(0)
     detail: str = ""
 
 
-class OrderExpired(_OrderEvent, frozen=True, kw_only=True, tag="OrderExpired"):
+class OrderExpired(_AboutOrder, frozen=True, kw_only=True, tag="OrderExpired"):
     """The rest of the order ran out of time. Written by senders; read by router, strategies, portfolio."""
 
     filled_quantity: Decimal = Decimal(0)
 
 
-class OrderUnknown(_OrderEvent, frozen=True, kw_only=True, tag="OrderUnknown"):
+class OrderUnknown(_AboutOrder, frozen=True, kw_only=True, tag="OrderUnknown"):
     """Nobody knows whether the broker has it; counts as live until the broker's books tell. Written by senders."""
 
     detail: str = ""
 
 
-class Fill(msgspec.Struct, frozen=True, kw_only=True, tag="Fill"):
+class Fill(_AboutOrder, frozen=True, kw_only=True, tag="Fill"):
     """One execution. Written by senders; read by router, strategies, portfolio. Booked once per (account, exec_id)."""
 
     exec_id: str
-    order_id: str
-    cause: str
-    """The signal's id."""
-    root: str
-    strategy_id: str
-    account: str
-    symbol: str
-    ts_event_ns: int
-    """When it executed."""
     side: Side
     quantity: Decimal
     """Contracts of this execution, positive."""

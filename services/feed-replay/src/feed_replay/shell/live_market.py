@@ -12,7 +12,7 @@ import time
 import structlog
 
 from barque.bus.feed import FeedWriter, TickBuffer
-from barque.bus.runner import pause_until
+from barque.bus.node_shell import pause_until
 from barque.errors import ConfigError
 from barque.messages import FeedStatus, Message, Topic
 from barque.messages.market import FeedState

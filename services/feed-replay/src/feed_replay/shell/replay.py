@@ -19,7 +19,7 @@ import msgspec
 import structlog
 
 from barque.bus.feed import PACK, FeedWriter
-from barque.bus.runner import pause_until
+from barque.bus.node_shell import pause_until
 from barque.errors import BusUnavailable, ConfigError
 from barque.messages import Bar, ClockTicked, FeedStatus, Message, Topic
 from barque.service import ServiceContext

@@ -11,11 +11,9 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 import msgspec
 
-from barque.instruments import Instrument
+from barque.instruments import LARGEST, Instrument
 from barque.messages import Mark
 from portfolio.core.books import GRAIN, ZERO, Account
-
-LARGEST = Decimal(10) ** 12
 
 
 class Valuation(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,10 +10,10 @@ from decimal import Decimal
 from hashlib import blake2b
 from itertools import permutations
 
-from barque.instruments import Instrument
+from barque.instruments import Instrument, sound
 from barque.messages import CancelOrder, RejectReason, Signal, SubmitOrder
 from barque.messages.signals import Side
-from router.core.sizing import Refusal, Size, sound
+from router.core.sizing import Refusal, Size
 
 _RUNG = {"stop_loss": 0, "limit_price": 1, "stop_price": 1, "take_profit": 2}
 """Prices of a bracket from its worst to its best."""

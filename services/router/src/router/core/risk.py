@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
-from barque.instruments import Instrument
+from barque.instruments import LARGEST, Instrument
 from barque.messages import Mark, RejectReason, SubmitOrder
-from router.core.sizing import LARGEST, Refusal
+from router.core.sizing import Refusal
 from router.core.state import ZERO, RouterState
 
 

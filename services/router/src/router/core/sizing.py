@@ -14,15 +14,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TypeGuard
 
-from barque.instruments import Instrument
+from barque.instruments import Instrument, sound
 from barque.messages import RejectReason, Signal
 from barque.messages.signals import Side
 from router.core.state import RouterState
-
-LARGEST = Decimal(10) ** 12
-"""No price or quantity is as large; keeps every product well inside 28 digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +57,6 @@ def size(signal: Signal, instrument: Instrument, state: RouterState, default: De
     if signal.action == "reduce" or signal.quantity is not None:
         left = min(left, instrument.quantity(asked))
     return Size(side, left, closes=True)
-
-
-def sound(value: Decimal | None) -> TypeGuard[Decimal]:
-    """True for a finite positive number of a size that occurs in markets."""
-    return value is not None and value.is_finite() and 0 < value < LARGEST
 
 
 def _unclear(signal: Signal) -> Refusal | None:

@@ -15,8 +15,9 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from barque.bus.runner import RedisRunner, pause_until
-from barque.errors import BusUnavailable
+from barque.bus.node_shell import pause_until
+from barque.bus.runner import RedisRunner
+from barque.errors import BarqueError, BusUnavailable
 from barque.node import Node
 from barque.service import ServiceContext
 
@@ -107,6 +108,14 @@ class Worker:
             log.warning("leases_not_released", reason=str(error))
 
     def _raise_failures(self) -> None:
-        for task, _ in self._running.values():
-            if task.done():
+        """What ended a node for good ends the worker, unless it concerns that strategy alone."""
+        for name, (task, _) in self._running.items():
+            if not task.done():
+                continue
+            try:
                 task.result()
+            except BarqueError as error:
+                if error.disposition != "isolate":
+                    raise
+                if self._context.health.not_ready(name, str(error)):
+                    log.error("strategy_isolated", node=name, reason=str(error))

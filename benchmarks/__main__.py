@@ -1,0 +1,50 @@
+"""Measures, prints, writes `docs/benchmarks.md`: `python -m benchmarks [--quick] [--only NAME]`."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks import commit, core, latency, lockstep, stage
+from benchmarks.figures import Bench, Result
+from benchmarks.report import print_results, write_report
+
+MEASURES = {"commit": commit, "stage": stage, "latency": latency, "lockstep": lockstep, "core": core}
+
+
+def main() -> None:
+    """All measures, or one; only a full run of all rewrites the report."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="small sizes: does it work, roughly how fast")
+    parser.add_argument("--only", choices=sorted(MEASURES), help="one measure")
+    parser.add_argument("--out", type=Path, help="where to write the report; default docs/benchmarks.md, of a full run only")
+    arguments = parser.parse_args()
+    console = Console()
+    began = time.monotonic()
+    names = [arguments.only] if arguments.only else list(MEASURES)
+    results = [_measure(name, arguments.quick, console) for name in names]
+    print_results(console, results)
+    out = arguments.out
+    if out is None and not arguments.quick and not arguments.only:
+        out = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
+    if out is not None:
+        write_report(out, results, time.monotonic() - began)
+        console.print(f"written: {out.name}")
+
+
+def _measure(name: str, quick: bool, console: Console) -> Result:
+    folder = Path(tempfile.mkdtemp(prefix="barque-bench-"))
+    try:
+        with console.status(name) as status:
+            return MEASURES[name].measure(Bench(folder, quick, status.update))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
