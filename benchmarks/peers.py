@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 from faststream.redis import BinaryMessageFormatV1, RedisBroker, StreamSub
-from faststream.redis.message import RedisBatchStreamMessage, bDATA_KEY
+from faststream.redis.message import FAKE_CONSUMER, RedisBatchStreamMessage, bDATA_KEY
 
 from barque.config import RedisConfig
 from barque.messages import Quote
@@ -92,7 +92,7 @@ async def faststream(config: RedisConfig, stream: str, count: int, batch: bool) 
     began = time.perf_counter()
     await broker.start()
     try:
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(60):
             await done.wait()
         return count / (time.perf_counter() - began)
     finally:
@@ -104,7 +104,9 @@ async def _decode_one(message: Any) -> Quote:
 
 
 async def _parse_batch(message: Any) -> Any:
-    return RedisBatchStreamMessage(raw_message=message, body=b"", message_id="", correlation_id="")
+    return RedisBatchStreamMessage(
+        raw_message=message, body=b"", message_id="", correlation_id="", consumer=FAKE_CONSUMER, group=None
+    )
 
 
 async def _decode_batch(message: Any) -> list[Quote]:

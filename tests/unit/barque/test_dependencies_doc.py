@@ -36,6 +36,6 @@ def direct() -> set[str]:
 
 def test_every_direct_dependency_is_listed_with_its_reason_and_nothing_else_is() -> None:
     text = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
-    listed = {name: reason for name, reason in re.findall(r"^\| `([a-z0-9.-]+)` \| [^|]+ \| ([^|]+) \|$", text, re.MULTILINE)}
+    listed = dict(re.findall(r"^\| `([a-z0-9.-]+)` \| [^|]+ \| ([^|]+) \|$", text, re.MULTILINE))
     assert set(listed) == direct()
     assert all(len(reason.strip()) > 10 for reason in listed.values())

@@ -13,7 +13,7 @@ PARTS = ("What you see", "Check", "Do", "Undo")
 
 
 def alerts_in(path: Path) -> Iterator[str]:
-    """Names given to `Alert(name=…)`, `alert(…)` and `_alert(…)`; a name that is no literal must come through one of the latter."""
+    """Names given to `Alert(name=…)`, `alert(…)` and `_alert(…)`; one that is no literal must come through one of the latter."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     within = {id(node): f.name for f in ast.walk(tree) if isinstance(f, ast.FunctionDef) for node in ast.walk(f)}
     for node in ast.walk(tree):

@@ -20,6 +20,7 @@ import structlog
 from barque.bus.redis_bus import NodeStatus, RedisBus
 from barque.bus.wire import Entry
 from barque.errors import BarqueError, BusUnavailable, WireError
+from barque.intervals import parse_interval
 from barque.messages import ClockTicked, FeedStatus, Mark, Message, Topic
 from barque.observability.health import Health
 from gateway.format import NS
@@ -37,6 +38,7 @@ CURVE_POINTS = 600
 CHARTS = 32
 TICKS_READ = 32
 MARKS_READ = 64
+PREFERRED_PRICES = ("last", "mid", "bid", "ask")
 """Entries; each may hold many messages."""
 LATE_FILLS_NS = 600 * NS
 """A fill may be booked this much after a younger one and still be found."""
@@ -60,6 +62,11 @@ class View:
     series: Sequence[Series] = ()
     equity: Mapping[str, Curve[Equity]] = field(default_factory=dict)
     """Account -> its history."""
+
+
+def _liveliest_first(series: Series) -> tuple[str, int, int]:
+    """By symbol, then the shortest interval, then the price that says most; the page begins with the first."""
+    return series.symbol, parse_interval(series.interval), PREFERRED_PRICES.index(series.price)
 
 
 @dataclass(slots=True)
@@ -157,7 +164,7 @@ class Live:
                 view,
                 instruments={row.symbol: row for row in await ledger.instruments()},
                 strategies=await ledger.strategies(self._book),
-                series=await ledger.series(scope),
+                series=sorted(await ledger.series(scope), key=_liveliest_first),
             )
         return replace(
             view,

@@ -30,7 +30,6 @@ from gateway.tape import Place
 STATIC = Path(__file__).parent / "static"
 HISTORY_MESSAGES = 100
 """Kept per viewer, for one whose connection breaks for a moment."""
-PREFERRED_PRICES = ("last", "mid", "bid", "ask")
 VIEWERS = Gauge("barque_gateway_viewers", "Browsers that show the page.")
 
 log = structlog.get_logger()
@@ -194,7 +193,7 @@ class Board:
         """Show what can be chosen; keep the choice where it still exists."""
         known = self._services.live.view.series
         if self._series not in known:
-            self._series = min(known, key=lambda series: PREFERRED_PRICES.index(series.price), default=None)
+            self._series = known[0] if known else None
         chosen = self._series
         if chosen is None:
             return

@@ -105,20 +105,20 @@ class Connection:
             if self._wire is not None and not self._wire.closed:
                 return self._wire
             address, loop = self._address, asyncio.get_running_loop()
-
-            def make() -> _Wire:
-                return _Wire(loop, self._timeout_s)
-
+            wire = _Wire(loop, self._timeout_s)
             try:
                 async with asyncio.timeout(self._timeout_s):
                     if address.path:
-                        _, wire = await loop.create_unix_connection(make, address.path)
+                        await loop.create_unix_connection(lambda: wire, address.path)
                     else:
                         context = ssl.create_default_context() if address.tls else None
-                        _, wire = await loop.create_connection(make, address.host, address.port, ssl=context)
+                        await loop.create_connection(lambda: wire, address.host, address.port, ssl=context)
                     await self._greet(wire)
-            except (OSError, TimeoutError) as error:
-                raise ConnectionLost(f"cannot connect: {error or type(error).__name__}") from error
+            except BaseException as error:
+                wire.drop("not connected")
+                if isinstance(error, OSError | TimeoutError):
+                    raise ConnectionLost(f"cannot connect: {error or type(error).__name__}") from error
+                raise
             self._wire = wire
             return wire
 

@@ -182,7 +182,7 @@ class RedisBus:
         except ConnectionLost as error:
             raise BusUnavailable(f"Redis at {self._where}: {error}") from error
         except ReplyError as error:
-            if error.code in _REFUSED:
+            if error.code in _REFUSED or "unauthenticated" in str(error):  # so a long command without a password is refused
                 raise ConfigError(f"Redis at {self._where} refuses our credentials: {error}; check redis.password_file") from None
             if error.code in _AWAY:
                 raise BusUnavailable(f"Redis at {self._where}: {error}") from error
