@@ -6,13 +6,11 @@ The truth is threefold: the same nodes in one process (no bus at all), and, for 
 
 from __future__ import annotations
 
-import gzip
 import os
 import random
 import threading
 import time
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,7 @@ from barque.messages import Fill, Message, SubmitOrder, Topic
 from barque_cli.system import System
 from tests.support.books import running_book, said, tables, wait_finished
 from tests.support.configs import eurusd_ticks
-from tests.support.data import data_file
+from tests.support.data import data_file, first_rows
 from tests.support.memory_books import said_in_memory
 
 TOPICS = (Topic.BARS, Topic.SIGNALS, Topic.ORDERS, Topic.FILLS)
@@ -84,14 +82,6 @@ def torment(system: System, plan: Plan, done: list[str]) -> None:
         else:
             continue
         done.append(fault)
-
-
-def first_rows(source: Path, rows: int, folder: Path) -> Path:
-    """A shorter recording: the header and the first `rows` rows."""
-    path = folder / "ticks.csv"
-    with gzip.open(source, "rt") as file:
-        path.write_text("".join(islice(file, rows + 1)))
-    return path
 
 
 def compare(plan: Plan, calm: Outcome, stormy: Outcome, truth: dict[Topic, list[Message]]) -> None:

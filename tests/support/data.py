@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -16,4 +18,12 @@ def data_file(name: str) -> Path:
     path = folder / name
     if not path.is_file():
         pytest.skip(f"recording {name} is not here; set BARQUE_DATA to the folder that has it")
+    return path
+
+
+def first_rows(source: Path, rows: int, folder: Path) -> Path:
+    """A shorter recording: the header and the first `rows` rows."""
+    path = folder / "ticks.csv"
+    with gzip.open(source, "rt") as file:
+        path.write_text("".join(islice(file, rows + 1)))
     return path

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+import asyncpg
 import msgspec
 
-from barque.messages import Alert, Halt, Mark, Message, Quote, Resume, Signal, Topic
+from barque.messages import (
+    Alert,
+    Halt,
+    Mark,
+    Message,
+    OrderAccepted,
+    OrderRejected,
+    Quote,
+    RejectReason,
+    Resume,
+    Signal,
+    SubmitOrder,
+    Topic,
+)
 from barque.node import Output
+from barque.postgres.projector import Handled, Scope
 from tests.support.builders import an_order
 
 
@@ -78,4 +93,37 @@ class OrderingNode:
         self.halted, self.refused = msgspec.msgpack.decode(blob, type=tuple[bool, int]) if blob else (False, 0)
 
 
-__all__ = ["OrderingNode", "TallyNode", "TallyState"]
+class AcceptingNode:
+    """A sender without an exchange: accepts every order, unless halted."""
+
+    name = "accepting"
+    rank = 10
+    inputs = (Topic.CONTROL, Topic.ORDERS)
+    order_path = True
+
+    def __init__(self) -> None:
+        self.halted = False
+
+    def handle(self, message: Message) -> Iterable[Output]:
+        if isinstance(message, Halt | Resume):
+            self.halted = isinstance(message, Halt)
+        elif isinstance(message, SubmitOrder):
+            said = {name: getattr(message, name) for name in OrderAccepted.__struct_fields__ if hasattr(message, name)}
+            refusal = OrderRejected(**said, reason=RejectReason.HALTED)
+            yield Topic.FILLS, refusal if self.halted else OrderAccepted(**said)
+
+    def snapshot(self) -> bytes:
+        return msgspec.msgpack.encode(self.halted)
+
+    def restore(self, blob: bytes) -> None:
+        self.halted = bool(blob) and msgspec.msgpack.decode(blob, type=bool)
+
+
+class NoRows:
+    """A projector of a node without rows."""
+
+    async def write(self, connection: asyncpg.Connection, scope: Scope, batch: Sequence[Handled]) -> None:
+        """Nothing to write."""
+
+
+__all__ = ["AcceptingNode", "NoRows", "OrderingNode", "TallyNode", "TallyState"]

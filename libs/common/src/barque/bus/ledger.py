@@ -171,7 +171,7 @@ class LedgerRunner:
             row["seq"],
             row["outbox_seq"],
             row["epoch"],
-            {**record.positions, **stored} if not row["seq"] else stored,
+            {**record.positions, **stored},
             _sources.decode(row["sources"]),
             row["state"],
         )

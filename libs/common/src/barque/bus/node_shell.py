@@ -98,9 +98,11 @@ class NodeShell:
         return self._health.not_ready(self.node.name, reason)
 
     async def register(self) -> None:
-        """Make the node known to the book."""
+        """Make the node known to the book. On a wall clock a strategy that is new to the book begins with the present: what
+        went before is not to be traded on. The order path reads everything there is."""
         node, options = self.node, self.options
-        await self.bus.register(node.name, node.rank, self.inputs, not options.feed_clock, options.worker)
+        from_head = not options.feed_clock and not node.order_path
+        await self.bus.register(node.name, node.rank, self.inputs, from_head, options.worker)
 
     # -- one batch ----------------------------------------------------------------------------------------------------
 
