@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
+import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -14,7 +17,13 @@ from benchmarks import commit, core, latency, lockstep, stage
 from benchmarks.figures import Bench, Result
 from benchmarks.report import print_results, write_report
 
-MEASURES = {"commit": commit, "stage": stage, "latency": latency, "lockstep": lockstep, "core": core}
+MEASURES: dict[str, Callable[[Bench], Result]] = {
+    "commit": commit.measure,
+    "stage": stage.measure,
+    "latency": latency.measure,
+    "lockstep": lockstep.measure,
+    "core": core.measure,
+}
 
 
 def main() -> None:
@@ -24,6 +33,7 @@ def main() -> None:
     parser.add_argument("--only", choices=sorted(MEASURES), help="one measure")
     parser.add_argument("--out", type=Path, help="where to write the report; default docs/benchmarks.md, of a full run only")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     console = Console()
     began = time.monotonic()
     names = [arguments.only] if arguments.only else list(MEASURES)
@@ -41,7 +51,7 @@ def _measure(name: str, quick: bool, console: Console) -> Result:
     folder = Path(tempfile.mkdtemp(prefix="barque-bench-"))
     try:
         with console.status(name) as status:
-            return MEASURES[name].measure(Bench(folder, quick, status.update))
+            return MEASURES[name](Bench(folder, quick, status.update))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

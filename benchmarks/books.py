@@ -18,7 +18,8 @@ NAMES = ("EURUSD", "GBPUSD", "AUDUSD", "NZDUSD")
 def instruments(symbols: Sequence[str] = NAMES) -> str:
     """`[[instruments]]` of currency pairs."""
     return "".join(
-        f'[[instruments]]\nsymbol = "{s}"\ncurrency = "USD"\nbase_currency = "{s[:3]}"\ntick_size = "0.00001"\n\n' for s in symbols
+        f'[[instruments]]\nsymbol = "{s}"\ncurrency = "USD"\nbase_currency = "{s[:3]}"\ntick_size = "0.00001"\n\n'
+        for s in symbols
     )
 
 

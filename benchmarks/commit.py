@@ -46,7 +46,9 @@ def measure(bench: Bench) -> Result:
         for name in variants
     ]
     table = Table("Commits, one after another", ("", "commits/s", "p50 ms", "p99 ms"), rows)
-    return Result("commit", "One `RedisBus.commit` after another on one connection: 1 KB of state, a journal record, one output.", [table])
+    return Result(
+        "commit", "One `RedisBus.commit` after another on one connection: 1 KB of state, a journal record, one output.", [table]
+    )
 
 
 async def _round(config: RedisConfig, count: int, waits: bool, latencies: list[float]) -> float:

@@ -34,4 +34,6 @@ def measure(bench: Bench) -> Result:
     bench.say("core")
     rates = asyncio.run(interleaved(ROUNDS, {"handle": bare, "decode and handle": decoded}))
     rows = [(name, f"{sorted(found)[ROUNDS // 2]:,.0f}") for name, found in rates.items()]
-    return Result("core", "`BarBuilderNode` alone, in process; four symbols, bid and ask bars.", [Table("Core", ("", "ticks/s"), rows)])
+    return Result(
+        "core", "`BarBuilderNode` alone, in process; four symbols, bid and ask bars.", [Table("Core", ("", "ticks/s"), rows)]
+    )

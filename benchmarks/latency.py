@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import psutil
 
 from barque.bus.redis_bus import RedisBus
 from barque.bus.step import Position
-from barque.messages import Bar, Fill, Quote, Signal, SubmitOrder, Topic
+from barque.messages import Bar, Fill, Message, Quote, Signal, SubmitOrder, Topic
 from barque_cli.system import System
 from benchmarks.books import live_book, running_book
 from benchmarks.figures import NS_PER_MS, Bench, Budget, Result, Table, percentile
@@ -153,7 +153,8 @@ async def _trails(bus: RedisBus, begin_ns: int, end_ns: int, seen: Mapping[tuple
     return found, count
 
 
-async def _all(bus: RedisBus, topic: Topic):  # type: ignore[no-untyped-def]
+async def _all(bus: RedisBus, topic: Topic) -> AsyncIterator[tuple[int, str, Message]]:
+    """Each message of a topic with its entry's publication time and id."""
     after = "-"
     while page := await bus.range(topic, after, count=2_000):
         after = page[-1].entry_id

@@ -40,7 +40,9 @@ def measure(bench: Bench) -> Result:
         ("services, in lockstep", f"{count:,}", f"{count / seconds:,.0f}"),
         ("the same nodes in one process", f"{count:,}", f"{count / median(alone):,.0f}"),
     ]
-    about = "Quotes of one symbol, 1 s apart on average; bars of 5 s, a strategy that trades at every bar, paper exchange, portfolio."
+    about = (
+        "Quotes of one symbol, 1 s apart on average; bars of 5 s, a strategy that trades at every bar, paper exchange, portfolio."
+    )
     return Result("lockstep", about, [Table("Replay", ("", "steps", "steps/s"), rows)])
 
 

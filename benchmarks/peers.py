@@ -66,7 +66,7 @@ class PlainBars:
 async def faststream(config: RedisConfig, stream: str, count: int, batch: bool) -> float:
     """Ticks per second of one subscriber over `stream`, until it has taken `count`."""
     bars, done = PlainBars(), asyncio.Event()
-    broker = RedisBroker(config.dsn(), apply_types=False, logger=None)
+    broker = RedisBroker(config.dsn(), apply_types=False, logger=None)  # type: ignore[arg-type]
     publisher = broker.publisher(stream=f"{stream}:bars")
 
     async def one(quote: Quote) -> None:

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from barque.embedded.valkey import server_binary
-from benchmarks.figures import Budget, Result, Table
+from benchmarks.figures import Budget, Result
 
 LIBRARIES = ("hiredis", "msgspec", "asyncpg", "faststream", "redis")
 HOW_TO_READ = """\
@@ -109,6 +109,3 @@ def _rich(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
     for row in rows:
         table.add_row(*(cell.replace("**", "") for cell in row))
     return table
-
-
-__all__ = ["Table", "print_results", "write_report"]

@@ -7,8 +7,6 @@ from decimal import Decimal
 from functools import lru_cache
 from random import Random
 
-import msgspec
-
 from barbuilder.config import BarBuilderConfig, BarsConfig
 from barbuilder.core.node import BarBuilderNode
 from barque.bus.connection import Address, Connection
@@ -30,7 +28,7 @@ PIPELINE = 500
 def ticks(count: int) -> tuple[Quote, ...]:
     """`count` quotes; the last one comes two minutes late, so that it closes a bar and shows that all have been worked on."""
     random = Random(20140501)
-    pips = {symbol: 138_000 for symbol in SYMBOLS}
+    pips = dict.fromkeys(SYMBOLS, 138_000)
     found = []
     for number in range(count):
         symbol = SYMBOLS[number % len(SYMBOLS)]
@@ -90,9 +88,3 @@ async def pipe(config: RedisConfig, commands: Iterator[tuple[object, ...]] | Seq
 def batches(quotes: Sequence[Quote], size: int) -> Iterator[Sequence[Quote]]:
     """In pieces of `size`."""
     return (quotes[start : start + size] for start in range(0, len(quotes), size))
-
-
-def encoded(quotes: Sequence[Quote]) -> list[bytes]:
-    """Each by itself."""
-    encode = msgspec.msgpack.Encoder().encode
-    return [encode(quote) for quote in quotes]

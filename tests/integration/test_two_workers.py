@@ -26,13 +26,14 @@ from tests.support.memory_books import said_in_memory
 SHARED = ("barbuilder", "strategy.sma-a")
 """Nodes that two processes run at once."""
 SECOND = "strategy-host-2"
+STOPS = 12
 
 
 @pytest.fixture(scope="module")
 def book(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """A lockstep replay whose bar builder and first strategy are to be brought by the test."""
     folder = tmp_path_factory.mktemp("two")
-    ticks = first_rows(data_file("eurusd-oanda-ticks-2014-05-01.csv.gz"), 400, folder)
+    ticks = first_rows(data_file("eurusd-oanda-ticks-2014-05-01.csv.gz"), 220, folder)
     with running_book(eurusd_ticks(ticks), folder, only("router", "sender-paper", "portfolio", "feed-replay")) as system:
         yield system
 
@@ -72,28 +73,26 @@ def test_two_workers_on_one_node_one_of_them_stopped_now_and_then_say_what_memor
     with ExitStack() as stack:
         pairs: list[list[subprocess.Popen[bytes]]] = []
         for node in SHARED:
-            slow = {"LONE_NODE": node, "LONE_SLOW_S": "0.002"}
+            slow = {"LONE_NODE": node, "LONE_SLOW_S": "0.003"}
             names = [f"{node}-{i}" for i in (1, 2)]
             pairs.append([stack.enter_context(process(book, lone(book, n), n, **slow)) for n in names])
         stack.enter_context(process(book, lone(book, "b"), "strategy.sma-b-1", LONE_NODE="strategy.sma-b"))
         wait_until(lambda: set(SHARED) <= set(statuses(book)), 20, "the workers' start")
         stops = 0
-        deadline = time.monotonic() + 90
-        while not finished(book):
-            assert time.monotonic() < deadline, "the replay did not end"
+        while stops < STOPS and not finished(book):
+            time.sleep(chance.uniform(0.1, 0.3))
             victim = chance.choice(chance.choice(pairs))
             victim.send_signal(signal.SIGSTOP)
-            time.sleep(chance.uniform(0.05, 0.4))
+            time.sleep(chance.uniform(0.05, 0.35))  # a twin looks by itself after 250 ms
             victim.send_signal(signal.SIGCONT)
-            time.sleep(chance.uniform(0.0, 0.1))
             stops += 1
-        wait_finished(book, 10)
+        wait_finished(book, 60)
     truth = said_in_memory(book.config_path)
     for topic in (Topic.BARS, Topic.SIGNALS, Topic.ORDERS, Topic.FILLS):
         assert said(book, topic) == truth[topic], f"{topic} differs after {stops} stops"
     assert any(isinstance(order, SubmitOrder) for order in truth[Topic.ORDERS])
     refused = {name: statuses(book)[name].refused for name in SHARED}
-    assert stops >= 3
+    assert stops >= 6
     assert sum(sum(counts.values()) for counts in refused.values()) > 0, f"no commit was ever refused: {refused}"
     fills = rows(book, "SELECT exec_id FROM fills")
     assert len(fills) == len({row["exec_id"] for row in fills}) > 0

@@ -117,3 +117,52 @@ name = "paper"
 currency = "JPY"
 starting_cash = "1000000"
 """
+
+
+def live_market(name: str, ticks_per_s: float = 20.0, extra: str = "") -> str:
+    """A book on the wall clock: a seeded market of two symbols, one-second bars, strategies that change their mind all the time.
+
+    `extra`: further sections.
+    """
+    strategies = "".join(
+        f"""
+[[strategies]]
+id = "{symbol.lower()}-{slow}"
+strategy = "sma_cross"
+symbols = ["{symbol}"]
+interval = "1s"
+params = {{ fast = 1, slow = {slow}, quantity = "1", price = "mid" }}
+"""
+        for symbol in ("EURUSD", "USDJPY")
+        for slow in (2, 3)
+    )
+    return f"""
+[book]
+name = "{name}"
+clock_interval_ms = 50
+
+[feed_replay]
+source = "market"
+
+[feed_replay.market]
+seed = 7
+ticks_per_s = {ticks_per_s}
+symbols = {{ EURUSD = 1.085, USDJPY = 151.2 }}
+{EURUSD.replace("max_spike_fraction = 0.5", "")}{USDJPY}
+[barbuilder]
+grace_ms = 100
+mark_interval_ms = 50
+
+[[barbuilder.bars]]
+symbols = ["EURUSD", "USDJPY"]
+interval = "1s"
+prices = ["mid"]
+{strategies}
+[router.limits]
+max_position = "100"
+
+[[portfolio.accounts]]
+name = "paper"
+currency = "USD"
+starting_cash = "100000"
+{extra}"""

@@ -21,8 +21,10 @@ async def run(context: ServiceContext) -> None:
     for file in config.files:
         context.common.instrument(file.symbol)
 
+    recordings = [open_source(file.path, file.symbol, file.interval, file.price) for file in config.files]
+
     def steps() -> Iterator[Step]:
-        return merge([open_source(file.path, file.symbol, file.interval, file.price) for file in config.files])
+        return merge(recordings)
 
     await ReplayFeed(context, config, steps).run()
 

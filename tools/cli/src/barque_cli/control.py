@@ -5,18 +5,21 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from barque import control
 from barque.bus.redis_bus import RedisBus
 from barque.config import CommonConfig, read_secret
-from barque.errors import BusUnavailable, ConfigError
+from barque.errors import ConfigError
 from barque.messages import Halt, Resume
 from barque.postgres.pool import connect_pool, postgres_errors
 
 ACTOR = "command line"
+REDIS_TIMEOUT_S = 0.5
+"""A person waits, and the row in Postgres, written first, has stopped the senders already."""
 
 
 async def halt(common: CommonConfig, reason: str) -> bool:
@@ -39,9 +42,8 @@ async def resume(common: CommonConfig, raw: Mapping[str, Any], token_file: Path,
 
 async def _act(common: CommonConfig, command: Halt | Resume) -> bool:
     book = common.book.name
-    bus: RedisBus | None = None
-    with suppress(BusUnavailable):
-        bus = await RedisBus.connect(common.redis, book)
+    redis = replace(common.redis, timeout_s=min(common.redis.timeout_s, REDIS_TIMEOUT_S))
+    bus = RedisBus.open(redis, book)
     try:
         pool = await connect_pool(common.postgres, size=1)
         async with postgres_errors(common.postgres), pool:
@@ -49,5 +51,4 @@ async def _act(common: CommonConfig, command: Halt | Resume) -> bool:
                 return await control.halt(pool, bus, book, command)
             return await control.resume(pool, bus, book, command)
     finally:
-        if bus is not None:
-            await bus.close()
+        await bus.close()

@@ -65,6 +65,13 @@ local function hand_on(prefix)
   redis.call('LPUSH', key, '1')
 end
 
+-- A refusal hands the turn on too: it is perhaps still the caller's, whose next wait went out with this commit.
+local function refuse(node, verdict, seq, prefix)
+  redis.call('HINCRBY', node, 'refused:' .. string.lower(verdict), 1)
+  hand_on(prefix)
+  return {verdict, seq}
+end
+
 -- keys: node, journal, halt flag, output streams...
 -- args: expected seq, digest, epoch, guarded(0|1), state, outs, journal record, journal state, halt action,
 --       prefix (in lockstep, else ''), n positions, (topic, id, count)*, (key index, envelope, body)*
@@ -78,18 +85,9 @@ local function commit(keys, args)
 
   local stored = redis.call('HMGET', node, 'seq', 'digest', 'epoch')
   local seq = tonumber(stored[1] or '0')
-  if seq == expected + 1 and stored[2] == args[2] then
-    redis.call('HINCRBY', node, 'refused:dup', 1)
-    return {'DUP', seq}
-  end
-  if seq ~= expected or tonumber(stored[3] or '0') > epoch then
-    redis.call('HINCRBY', node, 'refused:stale', 1)
-    return {'STALE', seq}
-  end
-  if args[4] == '1' and redis.call('EXISTS', halt) == 1 then
-    redis.call('HINCRBY', node, 'refused:halted', 1)
-    return {'HALTED', seq}
-  end
+  if seq == expected + 1 and stored[2] == args[2] then return refuse(node, 'DUP', seq, args[10]) end
+  if seq ~= expected or tonumber(stored[3] or '0') > epoch then return refuse(node, 'STALE', seq, args[10]) end
+  if args[4] == '1' and redis.call('EXISTS', halt) == 1 then return refuse(node, 'HALTED', seq, args[10]) end
   for i = first_output, #args, 3 do
     local key = keys[tonumber(args[i])]
     local kind = key and redis.call('TYPE', key).ok
