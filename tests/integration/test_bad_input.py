@@ -183,7 +183,7 @@ def test_rubbish_on_the_signals_stops_the_book_with_an_alert_and_resume_goes_pas
 
 # -- configuration ---------------------------------------------------------------------------------------------------------
 
-MODULES = {"barbuilder": "barbuilder", "router": "router", "feed-replay": "feed_replay", "gateway": "gateway"}
+MODULES = {"barbuilder": "barbuilder", "router": "router", "feed-replay": "feed_replay"}
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,6 @@ MODULES = {"barbuilder": "barbuilder", "router": "router", "feed-replay": "feed_
             f"[book]\nclock='feed'\n[feed_replay]\nsource='files'\n[[feed_replay.files]]\npath='no.csv'\nsymbol='EURUSD'\n{EURUSD}",
             "no.csv does not exist",
         ),
-        ("gateway", "[gateway]\nhost = '0.0.0.0'", "'gateway.token_file' is not set"),
     ],
 )
 def test_a_service_with_a_bad_configuration_ends_with_one_clear_line_and_code_2(
@@ -268,7 +267,10 @@ def test_services_wait_for_stores_that_are_not_there_and_need_no_restart_when_th
     for store in ("valkey", "postgres"):
         (tmp_path / store).mkdir()
         (tmp_path / store / "password").write_text(secrets.token_urlsafe(9))
-    redis, postgres = f"redis://127.0.0.1:{system.valkey.port}/0", f"postgresql://barque@127.0.0.1:{system.postgres.port}/postgres"
+    redis, postgres = (
+        f"redis://127.0.0.1:{system.valkey.port}/0",
+        f"postgresql://barque@127.0.0.1:{system.postgres.port}/postgres",
+    )
     system.environment |= {
         "BARQUE__REDIS__URL": redis,
         "BARQUE__REDIS__PASSWORD_FILE": str(tmp_path / "valkey" / "password"),

@@ -378,7 +378,9 @@ async def test_two_lineages_in_two_stores_stop_the_book_keeper(
     await ends_with_a_fork(begun, database, f"book '{begun.book}' has lineage l2 in Redis and l1 in Postgres")
 
 
-async def test_a_book_that_was_not_begun_is_waited_for(bus: RedisBus, database: PostgresConfig, connection: asyncpg.Connection) -> None:
+async def test_a_book_that_was_not_begun_is_waited_for(
+    bus: RedisBus, database: PostgresConfig, connection: asyncpg.Connection
+) -> None:
     health = Health("test")
     async with holding(bus, database, health=health):
         await until_reason(health, f"book '{bus.book}' has not been begun in Redis; run `barque seed`")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import os
 import struct
@@ -20,7 +21,7 @@ from barque.errors import ConfigError
 from barque.messages import Quote, Signal, Topic, decode_batch
 from barque_cli import nodes
 from barque_cli.system import System
-from tests.support.books import SERVICES, on_bus, running_book, said, wait_finished, wait_until
+from tests.support.books import on_bus, running_book, said, wait_finished, wait_until
 from tests.support.command import barque, parsed
 from tests.support.configs import eurusd_ticks, live_market
 from tests.support.data import data_file, first_rows
@@ -47,7 +48,7 @@ def wall(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
         wait_until(lambda: bool(said(system, Topic.SIGNALS)), 20, "a first signal")
         system.supervisor.kill("barbuilder")
         system.supervisor.kill("strategy-host")
-        time.sleep(4.0)
+        time.sleep(3.0)
         system.supervisor.stop()
         yield system
 
@@ -219,13 +220,13 @@ async def test_one_byte_of_one_bar_changed_is_found_by_the_strategy_that_read_it
     assert not report.identical
 
 
-async def test_an_input_that_is_missing_is_an_error_that_says_so(lockstep: System, recording: Path) -> None:
+def test_an_input_that_is_missing_is_an_error_that_says_so(lockstep: System, recording: Path) -> None:
     data = msgspec.msgpack.decode(gzip.decompress(recording.read_bytes()))
     del data["streams"]["ticks"][100]
     path = recording.with_name("short.barque")
     path.write_bytes(gzip.compress(msgspec.msgpack.encode(data)))
-    with pytest.raises(ConfigError, match="1 entries of ticks after .* were read then, 0 are left"):
-        await replayed(lockstep, path, "barbuilder")
+    with pytest.raises(ConfigError, match=r"1 entries of ticks after .* were read then, 0 are left"):
+        asyncio.run(replayed(lockstep, path, "barbuilder"))
 
 
 @pytest.mark.parametrize("content", [b"", b"not gzip", gzip.compress(b"not a recording")])

@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -26,14 +25,14 @@ from tests.support.memory_books import said_in_memory
 SHARED = ("barbuilder", "strategy.sma-a")
 """Nodes that two processes run at once."""
 SECOND = "strategy-host-2"
-STOPS = 12
+STOPS = 8
 
 
 @pytest.fixture(scope="module")
 def book(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """A lockstep replay whose bar builder and first strategy are to be brought by the test."""
     folder = tmp_path_factory.mktemp("two")
-    ticks = first_rows(data_file("eurusd-oanda-ticks-2014-05-01.csv.gz"), 220, folder)
+    ticks = first_rows(data_file("eurusd-oanda-ticks-2014-05-01.csv.gz"), 260, folder)
     with running_book(eurusd_ticks(ticks), folder, only("router", "sender-paper", "portfolio", "feed-replay")) as system:
         yield system
 

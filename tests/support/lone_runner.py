@@ -39,7 +39,9 @@ async def run(context: ServiceContext) -> None:
         return await run_node(context, Slow(nodes.make(name, context.raw), slow_s))
     bus, postgres = context.bus(), load_common(context.raw).postgres
     try:
-        await LedgerRunner(Slow(TallyNode(), slow_s), NoRows(), bus, postgres, context.options(), context.health).run(context.stop)
+        await LedgerRunner(Slow(TallyNode(), slow_s), NoRows(), bus, postgres, context.options(), context.health).run(
+            context.stop
+        )
     finally:
         await bus.close()
 

@@ -25,7 +25,7 @@ def an_entry(topic: Topic = Topic.TICKS, envelope: bytes | None = None, body: by
 def test_an_entry_gives_back_what_was_packed() -> None:
     entry = an_entry()
     assert entry.messages() == QUOTES
-    assert entry.header() == Header(source="feed.x", seq=3, ts_pub_ns=99, chain=b"chainval")
+    assert entry.header() == Header(source="feed.x", seq=3, schema=1, ts_pub_ns=99, chain=b"chainval")
 
 
 def test_the_envelope_is_five_plain_values_that_any_messagepack_reader_can_read() -> None:

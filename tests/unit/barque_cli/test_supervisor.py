@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,7 @@ def test_a_child_that_keeps_dying_is_started_ever_less_often(supervisor: Supervi
     child = start(supervisor, tmp_path, "import time; print(time.monotonic(), flush=True)")
     wait_until(lambda: child.restarts >= 4, 6, "four restarts")
     starts = [float(line) for line in child.log_path.read_text().split()]
-    pauses = [after - before for before, after in zip(starts, starts[1:], strict=False)]
+    pauses = [after - before for before, after in pairwise(starts)]
     for pause, least in zip(pauses, BACKOFF_S, strict=False):
         assert pause >= least
     assert sum(pauses[:3]) < 3.0, "and still as often as it may be"

@@ -91,7 +91,7 @@ def test_strategies_come_with_the_host_that_is_asked_to_bring_them(image: Module
 
 
 def test_a_package_that_is_not_ours_is_an_error_that_lists_ours(image: ModuleType) -> None:
-    with pytest.raises(SystemExit, match="no package 'barbilder'; there are: .*barbuilder"):
+    with pytest.raises(SystemExit, match=r"no package 'barbilder'; there are: .*barbuilder"):
         image.closure(["barbilder"])
 
 

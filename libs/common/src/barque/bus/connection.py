@@ -21,6 +21,8 @@ import hiredis
 
 Command: TypeAlias = tuple[Any, ...]
 """Name and arguments; each str, bytes, int or float."""
+Pending: TypeAlias = "asyncio.Future[Any]"
+"""A reply to come."""
 
 
 class ConnectionLost(Exception):
@@ -82,17 +84,23 @@ class Connection:
 
     async def call(self, *command: Any) -> Any:
         """One command's reply; raises `ReplyError`, `ConnectionLost`."""
-        reply = (await self.call_all([command]))[0]
-        if isinstance(reply, ReplyError):
-            raise reply
-        return reply
+        (pending,) = await self.send(command)
+        return settled(await pending)
 
     async def call_all(self, commands: Sequence[Command]) -> list[Any]:
         """The replies of several commands sent in one write; an error reply stands in its place as a `ReplyError`."""
+        replies = [await pending for pending in await self.send(*commands)]
+        for reply in replies:
+            if isinstance(reply, ConnectionLost):
+                raise reply
+        return replies
+
+    async def send(self, *commands: Command) -> list[Pending]:
+        """Send commands in one write; each of the replies to come resolves to a reply, a `ReplyError` or a `ConnectionLost`."""
         wire = self._wire
         if wire is None or wire.closed:
             wire = await self._connect()
-        return await wire.exchange(commands)
+        return wire.send(commands)
 
     async def close(self) -> None:
         """Drop the connection."""
@@ -130,10 +138,18 @@ class Connection:
             commands.append(("AUTH", *user, address.password))
         if address.database:
             commands.append(("SELECT", address.database))
-        for reply in await wire.exchange(commands) if commands else ():
-            if isinstance(reply, ReplyError):
+        for pending in wire.send(commands) if commands else ():
+            reply = await pending
+            if isinstance(reply, ReplyError | ConnectionLost):
                 wire.drop(str(reply))
                 raise reply
+
+
+def settled(reply: Any) -> Any:
+    """A reply that came; raises it where it is an error."""
+    if isinstance(reply, ReplyError | ConnectionLost):
+        raise reply
+    return reply
 
 
 class _Wire(asyncio.Protocol):
@@ -143,33 +159,32 @@ class _Wire(asyncio.Protocol):
         self._loop = loop
         self._timeout_s = timeout_s
         self._reader = hiredis.Reader(replyError=ReplyError)
-        self._waiting: deque[tuple[asyncio.Future[list[Any]], int]] = deque()
-        self._replies: list[Any] = []
+        self._waiting: deque[Pending] = deque()
         self._transport: asyncio.Transport | None = None
         self.closed = False
 
-    async def exchange(self, commands: Sequence[Command]) -> list[Any]:
-        """Send and await as many replies; a call that is cancelled leaves its replies to be read and dropped."""
+    def send(self, commands: Sequence[Command]) -> list[Pending]:
+        """Send; a reply whose reader has been cancelled is read all the same, and dropped."""
+        pending: list[Pending] = [self._loop.create_future() for _ in commands]
         if self._transport is None or self.closed:
-            raise ConnectionLost("connection lost")
-        future: asyncio.Future[list[Any]] = self._loop.create_future()
-        self._waiting.append((future, len(commands)))
+            for future in pending:
+                future.set_result(ConnectionLost("connection lost"))
+            return pending
         deadline = self._loop.call_later(self._timeout_s, self.drop, f"no answer within {self._timeout_s:g} s")
+        pending[-1].add_done_callback(lambda _: deadline.cancel())
+        self._waiting.extend(pending)
         self._transport.write(b"".join([hiredis.pack_command(command) for command in commands]))
-        try:
-            return await future
-        finally:
-            deadline.cancel()
+        return pending
 
     def drop(self, reason: str) -> None:
-        """Close the socket; every call under way fails with `ConnectionLost`."""
+        """Close the socket; every reply still to come is a `ConnectionLost`."""
         self.closed = True
         if self._transport is not None:
             self._transport.abort()
         while self._waiting:
-            future, _ = self._waiting.popleft()
+            future = self._waiting.popleft()
             if not future.done():
-                future.set_exception(ConnectionLost(reason))
+                future.set_result(ConnectionLost(reason))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -178,12 +193,9 @@ class _Wire(asyncio.Protocol):
         self._reader.feed(data)
         try:
             while (reply := self._reader.gets()) is not False:
-                self._replies.append(reply)
-                if len(self._replies) == self._waiting[0][1]:
-                    future, _ = self._waiting.popleft()
-                    replies, self._replies = self._replies, []
-                    if not future.done():
-                        future.set_result(replies)
+                future = self._waiting.popleft()
+                if not future.done():
+                    future.set_result(reply)
         except (hiredis.ProtocolError, IndexError) as error:
             self.drop(f"not the Redis protocol: {error}")
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
+from barque.bus.connection import Pending
 from barque.bus.node_shell import BACKOFF_S, pause_until
 from barque.bus.redis_bus import Commit, Record, RedisBus
 from barque.errors import BusUnavailable, InvariantError
@@ -72,11 +73,17 @@ class FeedWriter:
             if answer.verdict not in ("OK", "DUP"):
                 log.warning("commit_refused", feed=self.feed, verdict=answer.verdict, stored_seq=answer.seq)
                 return False
-            self.rested = answer.verdict == "OK" and answer.waited is not None
+            self.rested = answer.waited is not None and await self._came_to_rest(answer.waited)
             self._record = Record(answer.seq, 0, state, {}, answer.outs)
             self._metrics.stepped(0, {t: len(m) for t, m in outputs.items()}, 0.0)
             return True
         return False
+
+    async def _came_to_rest(self, waited: Pending) -> bool:
+        try:
+            return await self._bus.settle(waited) is not None
+        except BusUnavailable:
+            return False
 
 
 class TickBuffer:

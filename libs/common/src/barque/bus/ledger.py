@@ -180,7 +180,7 @@ class LedgerRunner:
         self._group = _Group()
         self._wrote_at = time.monotonic()
         self._mirrored = {}
-        self._shell.reader.forget()
+        self._shell.reader.waited(None)
         self._outs = record.outs
         await self._relay(record.seq)
         await self._mirror()
@@ -228,7 +228,7 @@ class LedgerRunner:
     async def _cycle(self, stop: asyncio.Event) -> None:
         entries = await self._shell.reader.next(self._ledger.positions)
         now_ns = self._shell.tell_time()
-        await self._shell.upkeep()
+        await self._shell.upkeep(busy=bool(entries))
         batch = _Batch(entries, self._verify(entries), now_ns)
         commands_an_order = self._follow_halts and any(entry.topic is Topic.ORDERS for entry in entries)
         if not commands_an_order:

@@ -28,6 +28,7 @@ BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 GROUP_S = 0.2
 """On a wall clock, how long batches that say nothing may wait for a common commit."""
 UPKEEP_S = 1.0
+BUSY_S = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +128,12 @@ class NodeShell:
         self.metrics.stepped(step.count, {t: len(m) for t, m in step.outputs.items()}, time.perf_counter() - began)
         return step
 
-    async def upkeep(self) -> None:
-        """About once a second: the lag and the node's own counters for the metrics; a trim where one is due."""
-        if time.monotonic() < self._next_upkeep:
+    async def upkeep(self, busy: bool) -> None:
+        """About once a second: the lag and the node's own counters for the metrics; a trim where one is due.
+
+        A busy node first does what it has to; only when it has been busy for long the upkeep comes in between.
+        """
+        if time.monotonic() < self._next_upkeep + (BUSY_S if busy else 0.0):
             return
         self._next_upkeep = time.monotonic() + UPKEEP_S
         self.metrics.counts(getattr(self.node, "counters", {}))

@@ -7,14 +7,14 @@ A runner sends the wait for the next batch in the same write as its commit, and 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from barque.bus.connection import Pending
 from barque.bus.redis_bus import RedisBus, Wait
 from barque.bus.step import Position, merge
 from barque.bus.wire import Entry
 from barque.messages import Topic
 
-READ_COUNT = 256
+READ_COUNT = 1_024
 """Entries per stream and read on a wall clock; an entry may be packed."""
 TAKE_COUNT = 100_000
 """In lockstep a node takes all of one instant; this only bounds a run-away."""
@@ -29,8 +29,7 @@ class Reader:
         self._inputs = tuple(inputs)
         self._lockstep = lockstep
         self._wait_ms = wait_ms
-        self._waited: Any = None
-        self._ready = False
+        self._waited: Pending | None = None
 
     def wait(self, positions: Mapping[Topic, Position]) -> Wait:
         """The command that waits for what comes after `positions`."""
@@ -39,21 +38,22 @@ class Reader:
         where = {topic: positions.get(topic, Position()) for topic in self._inputs}
         return self._bus.wait_to_read(where, READ_COUNT, self._wait_ms)
 
-    def waited(self, reply: Any) -> None:
-        """The wait has been done by somebody else: this is what came of it."""
-        self._waited, self._ready = reply, True
-
-    def forget(self) -> None:
-        """What was read ahead is not to be used."""
-        self._waited, self._ready = None, False
+    def waited(self, pending: Pending | None) -> None:
+        """The wait has gone out already: this is what will come of it. None: what was read ahead is not to be used."""
+        self._waited = pending
 
     async def next(self, positions: Mapping[Topic, Position]) -> list[Entry]:
         """What to feed next; empty when the wait is over. Raises `BusUnavailable`."""
+        reply = None
+        if self._waited is not None:
+            pending, self._waited = self._waited, None
+            reply = await self._bus.settle(pending)
+        elif not self._lockstep:
+            reply = await self._bus.wait(self.wait(positions))
         if self._lockstep:
             return await self._take(positions)
-        reply = self._waited if self._ready else await self._bus.wait(self.wait(positions))
-        self.forget()
-        return merge(self._bus.entries(reply), lockstep=False)
+        entries = self._bus.entries(reply)
+        return entries if reply is None or len(reply) == 1 else merge(entries, lockstep=False)
 
     async def _take(self, positions: Mapping[Topic, Position]) -> list[Entry]:
         holder, entries = await self._bus.take(self._node, self._inputs, TAKE_COUNT)

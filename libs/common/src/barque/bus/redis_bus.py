@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeAlias, cast
 
 import msgspec
 
-from barque.bus.connection import Address, Command, Connection, ConnectionLost, ReplyError
+from barque.bus.connection import Address, Command, Connection, ConnectionLost, Pending, ReplyError, settled
 from barque.bus.step import Position
 from barque.bus.wire import GENESIS, Entry, entry_from_fields, link, pack_envelope
 from barque.config import RedisConfig, masked
@@ -81,8 +81,8 @@ class Committed:
     verdict: Verdict
     seq: int
     outs: dict[str, tuple[int, bytes]]
-    waited: Any = None
-    """Raw reply of the wait that went out with the commit."""
+    waited: Pending | None = None
+    """The reply to come of the wait that went out with the commit."""
 
 
 def flag_of(halt: Halt) -> str:
@@ -191,18 +191,21 @@ class RedisBus:
     async def _call(self, name: str, keys: Sequence[str], *args: Any) -> Any:
         return (await self._call_then(None, name, keys, *args))[0]
 
-    async def _call_then(self, then: Wait | None, name: str, keys: Sequence[str], *args: Any) -> tuple[Any, Any]:
-        """A function call and the wait that follows it, in one write: (reply, the wait's reply)."""
+    async def _call_then(self, then: Wait | None, name: str, keys: Sequence[str], *args: Any) -> tuple[Any, Pending | None]:
+        """A function's reply, and the reply to come of the wait that went out in the same write."""
         command: Command = ("FCALL", name, len(keys), *keys, *args)
         with self._errors():
-            replies = await self._connection.call_all((command,) if then is None else (command, then))
-            if isinstance(replies[0], ReplyError) and "unction not found" in str(replies[0]):
+            sent = await self._connection.send(*((command,) if then is None else (command, then)))
+            reply = await sent[0]
+            if isinstance(reply, ReplyError) and "unction not found" in str(reply):
                 await self._connection.call("FUNCTION", "LOAD", "REPLACE", LIBRARY)
-                replies = [await self._connection.call(*command)]
-            for reply in replies:
-                if isinstance(reply, ReplyError):
-                    raise reply
-        return replies[0], replies[1] if len(replies) > 1 else None
+                reply = await self._connection.call(*command)
+            return settled(reply), sent[1] if then is not None else None
+
+    async def settle(self, pending: Pending) -> Any:
+        """What came of a wait; raises as `call`."""
+        with self._errors():
+            return settled(await pending)
 
     # -- keys -------------------------------------------------------------------------------------------------------
 
@@ -315,8 +318,8 @@ class RedisBus:
             reply, waited = await self._call_then(then, "barque_commit", keys, *arguments)
         return Committed(cast(Verdict, reply[0].decode()), int(reply[1]), outs, waited)
 
-    async def mirror(self, node: str, epoch: int, positions: Mapping[Topic, Position], then: Wait) -> tuple[bool, Any]:
-        """Repeat the positions of a node that keeps them in Postgres: (False where a newer epoch has done so, `then`'s reply)."""
+    async def mirror(self, node: str, epoch: int, positions: Mapping[Topic, Position], then: Wait) -> tuple[bool, Pending | None]:
+        """Repeat the positions of a node that keeps them in Postgres: False where a newer epoch has done so; and `then`."""
         flat = [part for topic, p in positions.items() for part in (topic, p.entry_id, p.count)]
         reply, waited = await self._call_then(then, "barque_mirror", [self.node_key(node)], epoch, self._turns, *flat)
         return reply == b"OK", waited
@@ -339,12 +342,11 @@ class RedisBus:
 
     def entries(self, reply: Any) -> list[Entry]:
         """The entries of a `wait_to_read`'s raw reply."""
-        cut = len(self.prefix)
-        return [
-            entry_from_fields(Topic(key[cut:].decode()), entry_id, fields)
-            for key, found in reply or ()
-            for entry_id, fields in found
-        ]
+        found: list[Entry] = []
+        for key, entries in reply or ():
+            topic = Topic(key[len(self.prefix) :].decode())
+            found += [entry_from_fields(topic, entry_id, fields) for entry_id, fields in entries]
+        return found
 
     async def take(self, node: str, inputs: Sequence[Topic], count: int) -> tuple[str, list[Entry]]:
         """In lockstep: (holder of the turn, everything unread of `node` if the turn is its)."""

@@ -74,7 +74,7 @@ class RedisRunner:
     async def _load(self) -> Record:
         shell = self._shell
         await shell.register()
-        shell.reader.forget()
+        shell.reader.waited(None)
         record = await shell.bus.load(self._node.name)
         self._node.restore(record.state)
         self._record, self._ahead = record, Ahead(record.positions, record.state)
@@ -88,7 +88,7 @@ class RedisRunner:
         record, ahead = self._record or await self._load(), self._ahead
         entries = await shell.reader.next(ahead.positions)
         now_ns = shell.tell_time()
-        await shell.upkeep()
+        await shell.upkeep(busy=bool(entries))
         poison = None
         if entries or now_ns:
             step = shell.step(entries, ahead.positions, ahead.state, now_ns)

@@ -8,7 +8,6 @@ so that a reader that keeps its position elsewhere notices lost or rewound histo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 
 import msgspec
@@ -18,7 +17,6 @@ from barque.messages import Message, Topic, decode_batch
 
 SCHEMA = 1
 GENESIS = b"\x00" * 8
-_envelope = msgspec.msgpack.Decoder(tuple[str, int, int, int, bytes])
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -29,11 +27,23 @@ def link(chain: bytes, body: bytes) -> bytes:
 
 def pack_envelope(source: str, seq: int, ts_pub_ns: int, chain: bytes) -> bytes:
     """The `e` field of an entry."""
-    return _encode((source, seq, SCHEMA, ts_pub_ns, chain))
+    return _encode(Header(source, seq, SCHEMA, ts_pub_ns, chain))
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Header(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """An envelope."""
+
+    source: str
+    seq: int
+    schema: int
+    ts_pub_ns: int
+    chain: bytes
+
+
+_header = msgspec.msgpack.Decoder(Header).decode
+
+
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One stream entry as read; `envelope` and `body` are bytes until somebody needs them."""
 
     topic: Topic
@@ -44,12 +54,12 @@ class Entry:
     def header(self) -> Header:
         """Decode the envelope; raises `WireError`."""
         try:
-            source, seq, schema, ts_pub_ns, chain = _envelope.decode(self.envelope)
+            header = _header(self.envelope)
         except (msgspec.DecodeError, msgspec.ValidationError) as error:
             raise WireError(f"{self.topic} {self.entry_id}: bad envelope: {error}") from error
-        if schema != SCHEMA:
-            raise WireError(f"{self.topic} {self.entry_id}: schema {schema}, this version reads {SCHEMA}")
-        return Header(source, seq, ts_pub_ns, chain)
+        if header.schema != SCHEMA:
+            raise WireError(f"{self.topic} {self.entry_id}: schema {header.schema}, this version reads {SCHEMA}")
+        return header
 
     def messages(self) -> list[Message]:
         """Decode the batch; raises `WireError`."""
@@ -57,18 +67,10 @@ class Entry:
         return decode_batch(self.topic, self.body)
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
-    """An envelope's content."""
-
-    source: str
-    seq: int
-    ts_pub_ns: int
-    chain: bytes
-
-
 def entry_from_fields(topic: Topic, entry_id: bytes, fields: Sequence[bytes]) -> Entry:
     """An `Entry` of a raw reply; whatever fields it has, so that a foreign entry can be dead-lettered with its bytes."""
+    if len(fields) == 4 and fields[0] == b"e" and fields[2] == b"m":
+        return Entry(topic, entry_id.decode(), fields[1], fields[3])
     pairs = dict(zip(fields[::2], fields[1::2], strict=True))
     body = pairs.get(b"m")
     if body is None:

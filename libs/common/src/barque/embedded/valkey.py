@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
 from barque.config import RedisConfig
 from barque.embedded.process import ChildProcess, free_port, password_in
-from barque.errors import ConfigError
+from barque.errors import BusUnavailable, ConfigError
 
 
 class EmbeddedValkey:
@@ -28,7 +30,22 @@ class EmbeddedValkey:
         self.process = ChildProcess("valkey", [str(server_binary()), str(settings)], self._folder / "valkey.log")
         self.process.start()
         self.process.wait_for_port(self.port)
+        self._wait_until_loaded(password_file.read_text(encoding="utf-8"))
         return RedisConfig(url=f"redis://127.0.0.1:{self.port}/0", password_file=password_file)
+
+    def _wait_until_loaded(self, password: str, timeout_s: float = 60.0) -> None:
+        """With data from before it listens before it has read them."""
+        deadline = time.monotonic() + timeout_s
+        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as client:
+            client.sendall(f"AUTH {password}\r\n".encode())
+            client.recv(1_000)
+            while True:
+                client.sendall(b"PING\r\n")
+                if b"LOADING" not in client.recv(1_000):
+                    return
+                if time.monotonic() > deadline:
+                    raise BusUnavailable(f"valkey is still loading its data after {timeout_s:.0f} s")
+                time.sleep(0.02)
 
     def stop(self) -> None:
         """End it in order."""
