@@ -51,8 +51,6 @@ TABLES: dict[str, type[msgspec.Struct]] = {
 }
 EMPTY = ("strategy_host",)
 """Sections that may be there and have no keys of their own."""
-RESERVED = ("feed_ibkr", "feed_mt5")
-"""Names that the reader of the file knows and nothing reads yet."""
 
 TOML = {
     "str": "text",
@@ -187,7 +185,7 @@ def _meaning(heading: str, field: Field) -> str:
 
 def main() -> int:
     """Write, or compare."""
-    named = {heading.strip("[]").split(".")[0] for heading in TABLES} | set(EMPTY) | set(RESERVED)
+    named = {heading.strip("[]").split(".")[0] for heading in TABLES} | set(EMPTY)
     if named != set(SECTIONS):
         print(f"sections without a table: {set(SECTIONS) ^ named}", file=sys.stderr)
         return 1

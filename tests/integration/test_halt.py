@@ -113,8 +113,8 @@ def halt(system: System, reason: str) -> tuple[str, int, int]:
     return answer.stderr, int(row["at_ns"]), returned_ns
 
 
-def resume(system: System, token_file: str = "token") -> tuple[int, str]:
-    path = system.folder / token_file
+def resume(system: System, file: str = "token") -> tuple[int, str]:
+    path = system.folder / file
     answer = barque("resume", "--token-file", path, "--config", system.config_path, environment=system.environment)
     return answer.returncode, answer.stderr
 

@@ -31,8 +31,6 @@ SECTIONS = (
     "instruments",
     "strategies",
     "feed_replay",
-    "feed_ibkr",
-    "feed_mt5",
     "barbuilder",
     "strategy_host",
     "router",

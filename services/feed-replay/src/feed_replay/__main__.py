@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from barque.errors import ConfigError
+from barque.errors import ConfigError, WireError
 from barque.service import ServiceContext, main
 from feed_replay.config import FeedReplayConfig
 from feed_replay.shell.files import merge, open_source
@@ -24,7 +24,10 @@ async def run(context: ServiceContext) -> None:
     recordings = [open_source(file.path, file.symbol, file.interval, file.price) for file in config.files]
 
     def steps() -> Iterator[Step]:
-        return merge(recordings)
+        try:
+            yield from merge(recordings)
+        except WireError as error:  # the file will not mend itself: what precedes the row is published, then we end for good
+            raise ConfigError(str(error)) from None
 
     await ReplayFeed(context, config, steps).run()
 

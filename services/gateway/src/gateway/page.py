@@ -248,7 +248,7 @@ class Board:
         """Why it was not resumed; empty where it was."""
         guard = self._services.guard
         if not guard.has_token:
-            return "Resume is off: no gateway.token_file is configured. Use `barque resume`."
+            return "Resume is off: no gateway.token_file is configured. Set it and restart the gateway."
         if not reason:
             return "Give a reason; it goes into the log of commands."
         if not guard.knows(token):

@@ -84,7 +84,7 @@ class Guard:
     def authorise_resume(self, authorization: str | None) -> None:
         """A resume always needs the token."""
         if not self.has_token:
-            raise Refused(403, "resume is off: no gateway.token_file is configured; set one, or use `barque resume`")
+            raise Refused(403, "resume is off: no gateway.token_file is configured; set it and restart the gateway")
         self._authorise(authorization, "resume")
 
     def _authorise(self, authorization: str | None, command: str) -> None:

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from portfolio.config import PortfolioConfig
-from router.config import RouterConfig
 
 from barbuilder.config import BarBuilderConfig
 from barque.bus.redis_bus import RedisBus
@@ -23,6 +21,8 @@ from barque_cli import nodes
 from barque_paper import PaperConfig
 from feed_replay.config import FeedReplayConfig
 from gateway.config import GatewayConfig
+from portfolio.config import PortfolioConfig
+from router.config import RouterConfig
 
 SECTIONS: dict[str, type] = {
     "feed_replay": FeedReplayConfig,

@@ -47,8 +47,8 @@ def run(console: Console, seconds: float | None, live: bool, port: int, folder: 
     system = System(config, folder, environment=environment)
     with _until_signal() as stop:
         _start(console, system)
-        console.print(f"page: [bold]http://127.0.0.1:{port}/[/bold]   token to resume after a halt: {token_file}")
-        console.print(f"logs: {folder / 'logs'}   stop: Ctrl-C")
+        console.print(f"page: [bold]http://127.0.0.1:{port}/[/bold]   token to resume after a halt: {token_file}", soft_wrap=True)
+        console.print(f"logs: {folder / 'logs'}   other terminals: . {system.environment_file}   stop: Ctrl-C", soft_wrap=True)
         try:
             return _watch(console, system, stop, seconds, live)
         finally:
@@ -63,7 +63,8 @@ def up(console: Console, config: Path, folder: Path, embedded: bool) -> None:
     system.common()
     with _until_signal() as stop:
         _start(console, system)
-        console.print(f"running; logs: {folder / 'logs'}   stop: Ctrl-C")
+        others = f"other terminals: . {system.environment_file}   " if embedded else ""
+        console.print(f"running; logs: {folder / 'logs'}   {others}stop: Ctrl-C", soft_wrap=True)
         try:
             _watch(console, system, stop, None, live=console.is_terminal)
         finally:

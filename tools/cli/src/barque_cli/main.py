@@ -48,7 +48,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on sta
 
 
 def entry_point() -> None:
-    """The console script: our errors in one line, with their exit code."""
+    """The console script: our errors in one line, with their exit code. Strategies of the working folder can be imported,
+    as the services import them."""
+    sys.path.insert(0, "")
     try:
         app()
     except BarqueError as error:
@@ -127,7 +129,9 @@ def halt(
 ) -> None:
     """Stop every new order of the book at once. Works with Redis dead; survives restarts."""
     told = _run(control.halt(_common(config), reason))
-    console.print("[bold red]HALTED[/bold red]" + ("" if told else ": senders obey; Redis is away and follows when it is back"))
+    console.print(
+        "[bold red]HALTED[/bold red]" + ("" if told else ": senders obey; Redis is away, the gateway tells it when back")
+    )
 
 
 @app.command()

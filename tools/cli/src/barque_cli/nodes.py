@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from portfolio.config import PortfolioConfig
-from portfolio.core.node import PortfolioNode
-from router.config import RouterConfig
-from router.core.node import RouterNode
-
 from barbuilder.config import BarBuilderConfig
 from barbuilder.core.node import BarBuilderNode
 from barque.config import load_common, load_section
 from barque.errors import ConfigError, nearest
 from barque.node import Node
 from barque_paper import PaperConfig, PaperNode
+from portfolio.config import PortfolioConfig
+from portfolio.core.node import PortfolioNode
+from router.config import RouterConfig
+from router.core.node import RouterNode
 from strategy_host.core.loading import node_factories
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 import time
 import urllib.error
 import urllib.request
@@ -73,6 +74,8 @@ class System:
         if self.postgres is not None:
             progress("starting Postgres")
             self._point_at_postgres(self.postgres.start())
+        if self.environment:
+            self._tell_other_terminals()
         progress("preparing the database")
         asyncio.run(self.prepare())
 
@@ -147,6 +150,18 @@ class System:
             self.postgres.stop()
         if self.valkey is not None:
             self.valkey.stop()
+
+    @property
+    def environment_file(self) -> Path:
+        """What another terminal sources, to reach the embedded servers with `barque status` and the like."""
+        return self.folder / "environment"
+
+    def _tell_other_terminals(self) -> None:
+        settings = {"BARQUE_CONFIG": str(self.config_path), **self.environment}
+        if "BARQUE__GATEWAY__TOKEN_FILE" in settings:
+            settings["BARQUE_TOKEN_FILE"] = settings["BARQUE__GATEWAY__TOKEN_FILE"]
+        lines = [f"export {name}={shlex.quote(value)}\n" for name, value in sorted(settings.items())]
+        self.environment_file.write_text("".join(lines), encoding="utf-8")
 
     def _point_at_redis(self, config: RedisConfig) -> None:
         self.environment["BARQUE__REDIS__URL"] = config.url

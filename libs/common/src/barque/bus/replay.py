@@ -232,14 +232,10 @@ class _Recording(msgspec.Struct):
 
 
 async def record(bus: RedisBus, path: Path) -> Mapping[str, int]:
-    """Write all streams and journals of a book to one compressed file; returns entries per stream."""
-    streams: dict[str, list[tuple[str, bytes, bytes]]] = {}
-    for topic in Topic:
-        streams[topic] = []
-        after = "-"
-        while page := await bus.range(topic, after, count=PAGE):
-            streams[topic] += [(e.entry_id, e.envelope, e.body) for e in page]
-            after = page[-1].entry_id
+    """Write all streams and journals of a book to one compressed file; returns entries per stream.
+
+    Journals first: on a running book the streams then hold all that the journals speak of, and a little more.
+    """
     journals: dict[str, Any] = {}
     origins: dict[str, Any] = {}
     for node in await bus.registered():
@@ -248,6 +244,13 @@ async def record(bus: RedisBus, path: Path) -> Mapping[str, int]:
             (r.entry_id, r.seq, [(now_ns, {t: (p.entry_id, p.count) for t, p in to.items()}) for now_ns, to in r.fed], r.snapshot)
             async for r in _journal(LiveSource(bus), node)
         ]
+    streams: dict[str, list[tuple[str, bytes, bytes]]] = {}
+    for topic in Topic:
+        streams[topic] = []
+        after = "-"
+        while page := await bus.range(topic, after, count=PAGE):
+            streams[topic] += [(e.entry_id, e.envelope, e.body) for e in page]
+            after = page[-1].entry_id
     blob = msgspec.msgpack.encode(_Recording(bus.book, streams, journals, origins))
     temporary = path.with_name(path.name + ".part")
     temporary.write_bytes(gzip.compress(blob, compresslevel=6, mtime=0))

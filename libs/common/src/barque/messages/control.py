@@ -24,11 +24,12 @@ class _Command(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Halt(_Command, frozen=True, kw_only=True, tag="Halt"):
-    """Stop every new order of the book. Written by gateway, operators, breakers; read by all nodes."""
+    """Stop every new order of the book. Written by gateway, operators, nodes that must stop; read by router and strategies
+    (senders obey the row in Postgres)."""
 
 
 class Resume(_Command, frozen=True, kw_only=True, tag="Resume"):
-    """Lift a halt. Written by gateway or an operator with the token; read by all nodes."""
+    """Lift a halt. Written by gateway or an operator with the token; read by router and strategies."""
 
 
 class Flatten(_Command, frozen=True, kw_only=True, tag="Flatten"):
@@ -48,7 +49,7 @@ class StopStrategy(_Command, frozen=True, kw_only=True, tag="StopStrategy"):
 
 
 class SetLimit(_Command, frozen=True, kw_only=True, tag="SetLimit"):
-    """Change one risk limit until the next restart of the book. Written by gateway; read by the router."""
+    """Change one risk limit; it stays until changed again. Written by operators; read by the router."""
 
     limit: str
     value: str
@@ -56,7 +57,7 @@ class SetLimit(_Command, frozen=True, kw_only=True, tag="SetLimit"):
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True, tag="Alert"):
-    """Something a person should know. Written by everyone; read by gateway (page, Telegram, webhook, email)."""
+    """Something a person should know. Written by everyone; each name has a page in `docs/runbooks/`."""
 
     name: str
     """snake_case; each has a page in `docs/runbooks/`."""

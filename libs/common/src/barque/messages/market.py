@@ -48,7 +48,7 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False
 
 
 class FeedStatus(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="fs"):
-    """A change in a feed's health, or its heartbeat. Written by feeds; read by strategies, gateway."""
+    """A change in a feed's health, or its heartbeat. Written by feeds; read by the gateway."""
 
     feed: str
     ts_event_ns: int

@@ -86,16 +86,18 @@ class ReplayFeed:
         remaining = itertools.islice(self._steps(), self._state.steps, None)
         pace = _Pace(self._config.speed)
         batch: list[Step] = []
+        packed = 0
         for step in remaining:
             while (wait := pace.wait_s(step[0])) > 0 and not stop.is_set():
                 if batch:
                     await self._publish(batch)
-                    batch = []
+                    batch, packed = [], 0
                 await pause_until(stop, min(wait, 0.5))
             batch.append(step)
-            if self._lockstep or sum(len(messages) for _, messages in batch) >= PACK:
+            packed += len(step[1])
+            if self._lockstep or packed >= PACK:
                 await self._publish(batch)
-                batch = []
+                batch, packed = [], 0
             if stop.is_set():
                 return
         if batch:
