@@ -5,12 +5,12 @@ from __future__ import annotations
 import tomllib
 
 import pytest
-from tests.support.builders import eurusd
 
 from barbuilder.config import BarBuilderConfig, BarsConfig
 from barbuilder.core.node import BarBuilderNode
 from barque.config import load_section
 from barque.errors import ConfigError
+from tests.support.builders import eurusd
 
 
 def section(text: str) -> BarBuilderConfig:

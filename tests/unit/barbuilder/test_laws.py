@@ -7,11 +7,11 @@ from math import isnan
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.builders import MINUTE, NS, T0, a_bar, a_quote, a_trade, clock, eurusd, usdjpy
 
 from barbuilder.config import BarBuilderConfig, BarsConfig
 from barbuilder.core.node import BarBuilderNode
 from barque.messages import Bar, ClockTicked, Mark, Message, Quote, Trade, time_of
+from tests.support.builders import MINUTE, NS, T0, a_bar, a_quote, a_trade, clock, eurusd, usdjpy
 
 INTERVALS = {"5s": 5 * NS, "1m": MINUTE}
 GRACE_NS = NS // 2

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from tests.support.builders import MINUTE, NS, T0, a_bar, a_quote, a_trade, clock, eurusd, usdjpy
 
 from barbuilder.config import BarBuilderConfig, BarsConfig
 from barbuilder.core.node import BarBuilderNode
 from barque.messages import Bar, FeedStatus, Mark, Message, Topic
 from barque.messages.market import PriceType
 from barque.node import Node, Rank
+from tests.support.builders import MINUTE, NS, T0, a_bar, a_quote, a_trade, clock, eurusd, usdjpy
 
 MS = 10**6
 nan = float("nan")

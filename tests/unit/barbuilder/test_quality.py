@@ -7,10 +7,10 @@ from math import inf, nan
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.builders import T0
 
 from barbuilder.core.quality import calm_band, fault, is_spike
 from barbuilder.core.state import Tape
+from tests.support.builders import T0
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from datetime import datetime
 
 import pytest
-from tests.support.builders import MINUTE, clock, eurusd
-from tests.support.data import data_file
 
 from barbuilder.config import BarBuilderConfig, BarsConfig
 from barbuilder.core.node import BarBuilderNode
 from barque.messages import Bar, Message, Quote, Trade
+from tests.support.builders import MINUTE, clock, eurusd
+from tests.support.data import data_file
 
 PARTS = ("open", "high", "low", "close")
 

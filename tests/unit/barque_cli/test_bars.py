@@ -7,10 +7,10 @@ import gzip
 from pathlib import Path
 
 import pytest
-from tests.support.data import data_file
 
 from barque.errors import ConfigError
 from barque_cli.bars import iso, write_bars
+from tests.support.data import data_file
 
 PARTS = ("open", "high", "low", "close")
 TICKS = "timestamp,bid,ask\n2014-05-01T00:00:01.5Z,1.1,1.3\n2014-05-01T00:00:59Z,5.0,6.0\n2014-05-01T00:02:03Z,1.2,1.4\n"

@@ -8,11 +8,11 @@ from math import isnan
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.builders import MINUTE, NS, T0
 
 from barque.errors import ConfigError
 from barque.messages import Bar, Quote, Trade
 from feed_replay.core.decode import Labels, kind_of, row_decoder, time_ns
+from tests.support.builders import MINUTE, NS, T0
 
 EURUSD = Labels("EURUSD")
 

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
-from tests.support.builders import MINUTE, NS, T0, a_bar, a_quote, a_trade
-from tests.support.data import data_file
 
 from barque.errors import ConfigError, WireError
 from barque.messages import Message, time_of
 from feed_replay.shell.files import merge, open_source
+from tests.support.builders import MINUTE, NS, T0, a_bar, a_quote, a_trade
+from tests.support.data import data_file
 
 QUOTES = "timestamp,bid,ask\n2014-05-01T00:00:01Z,1.1,1.2\n2014-05-01T00:00:02Z,1.3,1.4\n"
 

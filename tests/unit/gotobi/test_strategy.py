@@ -10,8 +10,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from tests.support.builders import MINUTE, NS, a_bar, a_fill, an_order, clock, usdjpy
-from tests.support.data import data_file
 
 from barque.config import StrategyConfig
 from barque.errors import ConfigError
@@ -32,6 +30,8 @@ from barque.messages import (
 from barque.strategy.testing import check_strategy, run
 from gotobi import Gotobi
 from strategy_host.core.node import StrategyNode
+from tests.support.builders import MINUTE, NS, a_bar, a_fill, an_order, clock, usdjpy
+from tests.support.data import data_file
 
 
 def utc(text: str) -> int:

@@ -8,11 +8,11 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.builders import NS, T0, eurusd, usdjpy
 
 from barque.messages import Quote
 from simulators.market import Market
 from simulators.market.chance import Chance
+from tests.support.builders import NS, T0, eurusd, usdjpy
 
 INSTRUMENTS = {"EURUSD": eurusd(), "USDJPY": usdjpy(), "ES": eurusd(symbol="ES", tick_size=Decimal("0.25"))}
 FIRST = {"EURUSD": 1.1, "USDJPY": 150.0, "ES": 5_000.0}

@@ -10,8 +10,6 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from tests.support.builders import MINUTE, T0, a_bar, clock, eurusd, usdjpy
-from tests.support.data import data_file
 
 from barque.config import StrategyConfig
 from barque.errors import ConfigError
@@ -21,6 +19,8 @@ from barque.node import Output
 from barque.strategy.testing import check_strategy, run
 from sma_cross import SmaCross
 from strategy_host.core.node import StrategyNode
+from tests.support.builders import MINUTE, T0, a_bar, clock, eurusd, usdjpy
+from tests.support.data import data_file
 
 BTCUSD = Instrument(symbol="BTCUSD", asset_class="crypto", currency="USD", tick_size=Decimal("0.5"))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.support.builders import eurusd, usdjpy
 
 from barque.config import CommonConfig, StrategyConfig
 from barque.errors import ConfigError
@@ -13,6 +12,7 @@ from gotobi import Gotobi
 from sma_cross import SmaCross
 from strategy_host.config import enabled_strategies
 from strategy_host.core.loading import load_strategy, node_factories
+from tests.support.builders import eurusd, usdjpy
 
 
 def an_entry(**changes: Any) -> StrategyConfig:

@@ -6,7 +6,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from tests.support.builders import MINUTE, NS, T0, a_bar, a_fill, a_quote, an_acceptance, an_order, clock, eurusd, usdjpy
 
 from barque.config import StrategyConfig
 from barque.errors import ConfigError, StrategyError
@@ -34,6 +33,7 @@ from barque.node import Output
 from barque.strategy import SMA, OrderEvent, Strategy, StrategyParams, StrategyState
 from barque.strategy.testing import check_strategy
 from strategy_host.core.node import StrategyNode
+from tests.support.builders import MINUTE, NS, T0, a_bar, a_fill, a_quote, an_acceptance, an_order, clock, eurusd, usdjpy
 
 
 class Diary(Strategy):

@@ -116,6 +116,10 @@ class CommonConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     instruments: tuple[Instrument, ...] = ()
     strategies: tuple[StrategyConfig, ...] = ()
 
+    def __post_init__(self) -> None:
+        if self.book.clock_interval_ms >= self.redis.timeout_s * 1_000:
+            raise ValueError("book.clock_interval_ms must be shorter than redis.timeout_s, or every wait times out")
+
     def expected_nodes(self) -> list[str]:
         """Every node of the book, strategies included."""
         return sorted([*self.book.nodes, *(f"strategy.{s.id}" for s in self.strategies if s.enabled)])

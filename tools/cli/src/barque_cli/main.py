@@ -1,5 +1,6 @@
 """The `barque` command. Each sub-command is one function here; what it does lives in a module of its own.
 
+What only some sub-commands need is imported by them, so that `barque halt` is quick.
 Errors are one line: what happened, to which key or id, what to do; the exit code is the error's own.
 """
 
@@ -27,8 +28,7 @@ from barque.messages.market import PriceType
 from barque.postgres.migrate import migrate as run_migrations
 from barque.postgres.pool import connect_one
 from barque.postgres.seed import seed as seed_book
-from barque_cli import bars as bars_file
-from barque_cli import checks, control, demo_run, nodes, status_view
+from barque_cli import control
 
 app = typer.Typer(
     name="barque",
@@ -83,6 +83,8 @@ def demo(
     ),
 ) -> None:
     """Bring up the whole system on this machine, on embedded servers, with a seeded market."""
+    from barque_cli import demo_run
+
     result = demo_run.run(console, seconds, live=not headless, port=port, folder=folder.resolve())
     if as_json:
         print(json.dumps(result, indent=2))
@@ -95,6 +97,8 @@ def up(
     folder: Annotated[Path, typer.Option(help="Where logs and embedded data go.")] = Path(".barque/up"),
 ) -> None:
     """Run every service of a book as processes on this machine, restarting those that die."""
+    from barque_cli import demo_run
+
     demo_run.up(console, config.resolve(), folder.resolve(), embedded)
 
 
@@ -108,13 +112,17 @@ def bars(
     fill_gaps: Annotated[bool, typer.Option("--fill-gaps", help="Flat bars for gaps of up to 2 minutes.")] = False,
 ) -> None:
     """Build bars from a tick file, exactly as the running system would."""
-    count = bars_file.write_bars(source, symbol, interval, _price_type(price), out, fill_gaps)
+    from barque_cli.bars import write_bars
+
+    count = write_bars(source, symbol, interval, _price_type(price), out, fill_gaps)
     console.print(f"{count} bars")
 
 
 @app.command()
 def status(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """How the book is: halt, nodes, lag, refused commits, positions, equity."""
+    from barque_cli import status_view
+
     found = _run(status_view.gather(_common(config)))
     if as_json:
         print(json.dumps(found, indent=2))
@@ -154,6 +162,8 @@ def replay(
     as_json: JsonOption = False,
 ) -> None:
     """Run a node again over the recorded period and compare every byte that it says."""
+    from barque_cli import nodes
+
     raw = read_file(config, os.environ)
     common = load_common(raw)
     subject = nodes.make(node, raw)
@@ -242,6 +252,8 @@ def seed(
 @app.command()
 def doctor(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """Check everything that the book needs, and say what to do where something is missing."""
+    from barque_cli import checks
+
     findings = _run(checks.run(config))
     if as_json:
         print(json.dumps([finding.__dict__ for finding in findings], indent=2))
@@ -256,6 +268,8 @@ def doctor(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -
 @config_app.command("check")
 def config_check(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """Print the effective configuration, secrets masked, or say what is wrong with it."""
+    from barque_cli import checks
+
     effective = checks.effective(config, os.environ)
     if as_json:
         print(json.dumps(effective, indent=2, default=str))
@@ -268,6 +282,8 @@ def config_init(out: Annotated[Path, typer.Argument(help="File to write.")] = DE
     """Write a configuration to begin with: the demo's."""
     if out.exists():
         raise ConfigError(f"{out} exists; move it away or choose another name")
+    from barque_cli import demo_run
+
     out.write_text(demo_run.TEMPLATE.read_text(encoding="utf-8"), encoding="utf-8")
     console.print(f"wrote {out}; see `barque config check`, then `barque up --embedded`")
 

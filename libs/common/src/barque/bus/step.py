@@ -2,7 +2,8 @@
 
 Order inside a batch: commands first, then (on a wall clock) the time, then everything else by stream id and topic rank;
 in lockstep by topic rank and stream id, because there stream ids carry no meaning beyond their own stream.
-What cannot be read or handled is dead-lettered; on the order path the step ends before it and says so.
+What cannot be read or handled is dead-lettered. On the order path the step ends before it and says so, unless it is only an
+unreadable entry of market data.
 """
 
 from __future__ import annotations
@@ -115,7 +116,7 @@ class _Attempt:
         try:
             messages = entry.messages()
         except WireError as error:
-            if self.node.order_path:
+            if self.node.order_path and not entry.topic.is_market:
                 self.step.poison = Poison(entry, str(error))
                 return False
             self._bury(entry, -1, str(error))

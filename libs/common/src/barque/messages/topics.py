@@ -66,6 +66,12 @@ class Topic(StrEnum):
         """Commands first, then time, then what the broker said, then the market, then wishes."""
         return _RANKS[self]
 
+    @property
+    def is_market(self) -> bool:
+        """What the market says: an entry that cannot be read is put aside everywhere, for the next one replaces it. Of an
+        order or a fill there is no next one."""
+        return self in (Topic.CLOCK, Topic.TICKS, Topic.BARS, Topic.MARKS)
+
 
 _RANKS = {topic: rank for rank, topic in enumerate(Topic)}
 
