@@ -51,6 +51,9 @@ class BarBuilderNode:
             ClockTicked: self._on_clock,
             Bar: self._on_bar,
         }
+        built = {symbol for bars_config in config.bars for symbol in bars_config.symbols}
+        if built >= self._instruments.keys():  # then every bar there is, is our own
+            self.inputs = (Topic.CLOCK, Topic.TICKS)
         self._begin(_new_state(config, self._instruments))
 
     @property
