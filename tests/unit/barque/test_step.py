@@ -191,7 +191,7 @@ def test_an_entry_that_does_not_decode_is_kept_whole_and_the_rest_goes_on() -> N
     assert found.positions[Topic.TICKS] == Position("7-0", 3)
 
 
-@pytest.mark.parametrize("poison", [an_entry(Topic.TICKS, "6-0", body=b"rubbish"), ticks("6-0", 4.0, POISON)])
+@pytest.mark.parametrize("poison", [an_entry(Topic.SIGNALS, "6-0", body=b"rubbish"), ticks("6-0", 4.0, POISON)])
 def test_on_the_order_path_a_step_ends_before_what_cannot_be_handled(poison: Entry) -> None:
     node = TallyNode(order_path=True)
     found = step(node, [ticks("5-0", 1.0), poison, ticks("7-0", 2.0)])
@@ -201,6 +201,14 @@ def test_on_the_order_path_a_step_ends_before_what_cannot_be_handled(poison: Ent
     assert sums(found) == [1.0]
     assert node.state.count == 1
     assert Topic.DEAD not in found.outputs
+
+
+def test_an_unreadable_tick_is_put_aside_on_the_order_path_too() -> None:
+    node = TallyNode(order_path=True)
+    found = step(node, [ticks("5-0", 1.0), an_entry(Topic.TICKS, "6-0", body=b"rubbish"), ticks("7-0", 2.0)])
+    assert found.poison is None
+    assert sums(found) == [1.0, 3.0]
+    assert [letter.raw for letter in found.outputs[Topic.DEAD]] == [b"rubbish"]
 
 
 def test_on_the_order_path_poison_at_the_very_start_changes_nothing() -> None:
