@@ -43,11 +43,11 @@ BY_HAND = [
 ]
 
 
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(660)
 def test_fills_position_cash_and_profit_equal_the_calculation_by_hand(tmp_path: Path) -> None:
     bid, ask = data_file("usdjpy-fxcm-m1-bid-2013-02.csv.gz"), data_file("usdjpy-fxcm-m1-ask-2013-02.csv.gz")
     with running_book(usdjpy_month(bid, ask), tmp_path) as system:
-        wait_finished(system, 400)
+        wait_finished(system, 600)
         fills = rows(system, "SELECT * FROM fills ORDER BY ts_event_ns")
         (position,) = rows(system, "SELECT * FROM positions")
         (cash,) = rows(system, "SELECT * FROM cash")
