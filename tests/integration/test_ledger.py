@@ -17,6 +17,7 @@ import asyncpg
 import pytest
 from msgspec.structs import replace as changed
 
+from barque import control
 from barque.bus.feed import FeedWriter
 from barque.bus.ledger import LedgerRunner
 from barque.bus.memory import MemoryRunner
@@ -25,7 +26,7 @@ from barque.bus.step import Position
 from barque.config import PostgresConfig, RedisConfig
 from barque.embedded.postgres import EmbeddedPostgres
 from barque.errors import LineageFork
-from barque.messages import Message, Topic
+from barque.messages import Message, Resume, Topic
 from barque.node import Node
 from barque.observability.health import Health
 from barque.postgres.migrate import migrate
@@ -487,3 +488,27 @@ async def test_a_holder_that_starts_on_a_halted_book_sends_nothing(
             await order(begun, order_id)
             await at_rest(begun, "accepting")
     assert [verdict for _, verdict in await verdicts(begun)] == ["OrderAccepted"] + 3 * ["OrderRejected"]
+
+
+async def test_what_follows_poison_in_its_batch_is_handled_after_a_resume_and_is_no_fork(
+    bus: RedisBus, database: PostgresConfig, connection: asyncpg.Connection
+) -> None:
+    await begin_book(bus, connection)
+    await publish(bus, Topic.TICKS, [[a_quote(T0 + i, bid=bid)] for i, bid in enumerate((1.0, -13.0, 2.0))])
+    stop = asyncio.Event()
+    own = bus.another(True)
+    runner = LedgerRunner(TallyNode(order_path=True), NoRows(), own, database, OPTIONS, Health("test"))
+    task = asyncio.create_task(runner.run(stop))
+
+    async def halted() -> bool:
+        return await bus.halt_flag() is not None
+
+    try:
+        await until(halted)
+        await control.send(bus, Resume(command_id="r", ts_event_ns=1, actor="test"), "resume")
+        await at_rest(bus, "tally")
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, 10)
+        await own.close()
+    assert [mark.ask for mark in await said(bus, Topic.MARKS)] == [1.0, 3.0]

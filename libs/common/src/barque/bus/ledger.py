@@ -277,7 +277,10 @@ class LedgerRunner:
         if step.outputs or step.positions != ledger.positions or state != ledger.state:
             group.add(step)
         group.poison = step.poison
-        ledger.positions, ledger.sources, ledger.state = step.positions, batch.sources, state
+        sources = batch.sources
+        if step.poison is not None:  # what comes after it will be read again
+            sources = self._verify(batch.entries[: batch.entries.index(step.poison.entry)])
+        ledger.positions, ledger.sources, ledger.state = step.positions, sources, state
 
     async def _write(self, session: asyncpg.Connection) -> None:
         """Position, state, rows and outbox of the group, in the caller's transaction."""
@@ -394,6 +397,7 @@ class LedgerRunner:
             await self._aside(self._ledger.positions, outputs, flag_of(halt))
 
         if await self._shell.stop_book(poison, stop, say, self._keep_session):
+            self._ledger.sources = self._verify([poison.entry])
             await self._aside(past(poison, self._ledger.positions), {})
             self._shell.ready()
 
