@@ -10,6 +10,7 @@ from barque.messages import (
     Alert,
     Bar,
     CancelOrder,
+    CancelRejected,
     CancelRequest,
     ClockTicked,
     DeadLetter,
@@ -21,9 +22,12 @@ from barque.messages import (
     Mark,
     Message,
     ModifyOrder,
+    ModifyRejected,
+    ModifyRequest,
     OrderAccepted,
     OrderCancelled,
     OrderExpired,
+    OrderModified,
     OrderRejected,
     OrderUnknown,
     PositionChanged,
@@ -33,6 +37,7 @@ from barque.messages import (
     RejectReason,
     Resume,
     SetLimit,
+    SetupChanged,
     Signal,
     SignalRejected,
     StartStrategy,
@@ -117,10 +122,14 @@ EXAMPLES: tuple[tuple[Topic, Message], ...] = (
             oco_group="g1",
             tag="entry",
             reason="fast average above slow",
+            trail_amount=D("0.01"),
         ),
     ),
     (Topic.ORDERS, CancelOrder(**_ORDER)),
-    (Topic.ORDERS, ModifyOrder(**_ORDER, quantity=D(3), limit_price=D("1.38701"), stop_price=D("1.38691"))),
+    (
+        Topic.ORDERS,
+        ModifyOrder(**_ORDER, quantity=D(3), limit_price=D("1.38701"), stop_price=D("1.38691"), trail_amount=D("0.01")),
+    ),
     (
         Topic.ORDERS,
         SignalRejected(
@@ -192,6 +201,7 @@ EXAMPLES: tuple[tuple[Topic, Message], ...] = (
             volume=12.5,
             tick_count=42,
             root=f"EURUSD.{LATER}",
+            seq=2,
         ),
     ),
     (
@@ -212,6 +222,9 @@ EXAMPLES: tuple[tuple[Topic, Message], ...] = (
             valid_until_ns=LATER,
             tag="entry",
             reason="fast average above slow",
+            target_fraction=D("-0.5"),
+            notional=D(10_000),
+            trail_amount=D("0.01"),
         ),
     ),
     (Topic.SIGNALS, CancelRequest(**_WISH, order_id="5f0c9b1e")),
@@ -223,5 +236,17 @@ EXAMPLES: tuple[tuple[Topic, Message], ...] = (
         Topic.DEAD,
         DeadLetter(node="router", stream="signals", entry_id="5-1", reason="signals: bad", raw=b"\x00\xc1\xff", index=3),
     ),
+    (Topic.FILLS, OrderModified(**_ORDER, quantity=D(2), limit_price=D("1.2"), stop_price=D("1.1"), trail_amount=D("0.01"))),
+    (Topic.FILLS, CancelRejected(**_ORDER, reason=RejectReason.UNKNOWN_ORDER, detail="it has filled")),
+    (Topic.FILLS, ModifyRejected(**_ORDER, reason=RejectReason.PRICE, detail="off the grid")),
+    (
+        Topic.SIGNALS,
+        ModifyRequest(
+            **_WISH, order_id="5f0c9b1e", quantity=D(2), limit_price=D("1.2"), stop_price=D("1.1"), trail_amount=D("0.01")
+        ),
+    ),
+    (
+        Topic.SIGNALS,
+        SetupChanged(**_WISH, setup_id="s/1", side="sell", state="INVALIDATED", reason="consol_timeout", levels={"a": D("1.5")}),
+    ),
 )
-"""In the order of the topics; every message type of every topic once."""

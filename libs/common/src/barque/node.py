@@ -7,7 +7,7 @@ Not:  clock, randomness, I/O, logging, environment. Time is a message (`ClockTic
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from barque.messages import Message, Topic
 
@@ -47,6 +47,26 @@ class Node(Protocol):
 
     def restore(self, blob: bytes) -> None:
         """Become what `blob` says. Empty bytes: a new node."""
+        ...
+
+
+AWAKE, ASLEEP = 0, 2**63
+"""Answers of `sleeps_until`: every message counts; none does, until something else comes."""
+
+
+@runtime_checkable
+class Sleeper(Protocol):
+    """What a node may tell a runner in memory, so that a backtest need not tell it what changes nothing yet.
+
+    A runner may hold back messages of a topic on which the node sleeps. Before it feeds the node anything else, and when event
+    time reaches the answer for `Topic.CLOCK`, it first feeds it the newest held back message of each key (symbol, interval and
+    price of a bar; symbol of a mark; the clock has one), in the order of topics. The node promises that this leads to the same
+    state as having heard them all, but for counters and times of messages, and to no other orders, fills or positions.
+    """
+
+    def sleeps_until(self, topic: Topic) -> int:
+        """Event time, ns, before which messages of `topic` do nothing but overwrite the last of their key: `AWAKE`, `ASLEEP` or
+        a time between. Asked again after each message that the node is fed."""
         ...
 
 

@@ -19,11 +19,14 @@ from barque.messages.market import Bar, FeedStatus, Mark, Quote, Trade
 from barque.messages.orders import (
     AccountSnapshot,
     CancelOrder,
+    CancelRejected,
     Fill,
     ModifyOrder,
+    ModifyRejected,
     OrderAccepted,
     OrderCancelled,
     OrderExpired,
+    OrderModified,
     OrderRejected,
     OrderUnknown,
     PositionSnapshot,
@@ -32,7 +35,7 @@ from barque.messages.orders import (
     SubmitOrder,
 )
 from barque.messages.portfolio import EquityMarked, PositionChanged, ReconciliationReport
-from barque.messages.signals import CancelRequest, Signal
+from barque.messages.signals import CancelRequest, ModifyRequest, SetupChanged, Signal
 from barque.messages.topics import Message, Topic, decode_batch, encode_batch, id_of, root_of, time_of
 
 __all__ = [
@@ -40,6 +43,7 @@ __all__ = [
     "Alert",
     "Bar",
     "CancelOrder",
+    "CancelRejected",
     "CancelRequest",
     "ClockTicked",
     "DeadLetter",
@@ -51,9 +55,12 @@ __all__ = [
     "Mark",
     "Message",
     "ModifyOrder",
+    "ModifyRejected",
+    "ModifyRequest",
     "OrderAccepted",
     "OrderCancelled",
     "OrderExpired",
+    "OrderModified",
     "OrderRejected",
     "OrderUnknown",
     "PositionChanged",
@@ -63,6 +70,7 @@ __all__ = [
     "RejectReason",
     "Resume",
     "SetLimit",
+    "SetupChanged",
     "Signal",
     "SignalRejected",
     "StartStrategy",

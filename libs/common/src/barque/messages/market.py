@@ -87,7 +87,7 @@ class Bar(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, 
 
     symbol: str
     interval: str
-    """A duration such as `1m`, `5m`, `1h`, `1d`."""
+    """A duration such as `1m`, `5m`, `1h`, `1d`; or a kind and its size, such as `tick:100`, `volume:5000`, `renko:10`."""
     price: PriceType
     ts_open_ns: int
     """Start of the bar's interval, inclusive."""
@@ -103,8 +103,11 @@ class Bar(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, 
     """Ticks inside; 0 in a flat bar that fills a gap."""
     root: str = ""
     """Id of the tick that completed it; empty where the clock or the feed did."""
+    seq: int = 0
+    """Number among the bars of one series that open at the same time; only bars that are not made of time have more than one."""
 
     @property
     def id(self) -> str:
-        """The natural key: `<symbol>.<interval>.<price>.<ts_open_ns>`."""
-        return f"{self.symbol}.{self.interval}.{self.price}.{self.ts_open_ns}"
+        """The natural key: `<symbol>.<interval>.<price>.<ts_open_ns>`, with `.<seq>` where that is not 0."""
+        key = f"{self.symbol}.{self.interval}.{self.price}.{self.ts_open_ns}"
+        return f"{key}.{self.seq}" if self.seq else key

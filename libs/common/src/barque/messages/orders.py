@@ -62,6 +62,8 @@ class SubmitOrder(_AboutOrder, frozen=True, kw_only=True, tag="SubmitOrder"):
     """A fill of one cancels the others of the group."""
     tag: str = ""
     reason: str = ""
+    trail_amount: Decimal | None = None
+    """Of a `trailing_stop`: how far the stop follows the best price, in price units."""
 
 
 class CancelOrder(_AboutOrder, frozen=True, kw_only=True, tag="CancelOrder"):
@@ -72,8 +74,10 @@ class ModifyOrder(_AboutOrder, frozen=True, kw_only=True, tag="ModifyOrder"):
     """A request to change a working order; None keeps a field. Written by the router; read by senders."""
 
     quantity: Decimal | None = None
+    """Contracts of the whole order, what has filled included."""
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
+    trail_amount: Decimal | None = None
 
 
 class SignalRejected(msgspec.Struct, frozen=True, kw_only=True, tag="SignalRejected"):
@@ -116,6 +120,30 @@ class OrderExpired(_AboutOrder, frozen=True, kw_only=True, tag="OrderExpired"):
     """The rest of the order ran out of time. Written by senders; read by router, strategies, portfolio."""
 
     filled_quantity: Decimal = Decimal(0)
+
+
+class OrderModified(_AboutOrder, frozen=True, kw_only=True, tag="OrderModified"):
+    """The order works on with these terms. Written by senders; read by router, strategies, portfolio."""
+
+    quantity: Decimal
+    """Contracts of the whole order, what has filled included."""
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    trail_amount: Decimal | None = None
+
+
+class CancelRejected(_AboutOrder, frozen=True, kw_only=True, tag="CancelRejected"):
+    """The broker did not cancel: the order is as it was, or the broker does not know it. Written by senders."""
+
+    reason: RejectReason
+    detail: str = ""
+
+
+class ModifyRejected(_AboutOrder, frozen=True, kw_only=True, tag="ModifyRejected"):
+    """The broker did not change the order: it works on as it was, or the broker does not know it. Written by senders."""
+
+    reason: RejectReason
+    detail: str = ""
 
 
 class OrderUnknown(_AboutOrder, frozen=True, kw_only=True, tag="OrderUnknown"):

@@ -16,7 +16,8 @@ TimeInForce = Literal["day", "gtc", "ioc", "fok", "gtd"]
 class Signal(msgspec.Struct, frozen=True, kw_only=True, tag="Signal"):
     """A wish to trade. Written by strategy nodes; read by the router.
 
-    Exactly one of `quantity`, `target`, `risk_fraction` says how much; with none, the router's own sizing does.
+    At most one of `quantity`, `target`, `risk_fraction`, `target_fraction`, `notional` says how much; with none, the router's
+    own sizing does.
     """
 
     id: str
@@ -46,6 +47,12 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True, tag="Signal"):
     tag: str = ""
     reason: str = ""
     """For people: why the strategy wants this."""
+    target_fraction: Decimal | None = None
+    """Signed part of the account's equity that the position is to be worth (`action="target"`); 1 is all of it."""
+    notional: Decimal | None = None
+    """Value to trade, in the account's base currency, positive."""
+    trail_amount: Decimal | None = None
+    """Of a `trailing_stop`: how far the stop follows the best price, in price units."""
 
 
 class CancelRequest(msgspec.Struct, frozen=True, kw_only=True, tag="CancelRequest"):
@@ -59,3 +66,40 @@ class CancelRequest(msgspec.Struct, frozen=True, kw_only=True, tag="CancelReques
     ts_event_ns: int
     order_id: str | None = None
     """One order of ours; None: every open order of this strategy in this symbol."""
+
+
+class ModifyRequest(msgspec.Struct, frozen=True, kw_only=True, tag="ModifyRequest"):
+    """A wish to change one working order; None keeps a field. Written by strategy nodes; read by the router."""
+
+    id: str
+    cause: str
+    root: str
+    strategy_id: str
+    symbol: str
+    ts_event_ns: int
+    order_id: str
+    quantity: Decimal | None = None
+    """Contracts of the whole order, what has filled included."""
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    trail_amount: Decimal | None = None
+
+
+class SetupChanged(msgspec.Struct, frozen=True, kw_only=True, tag="SetupChanged"):
+    """A step of a setup that a strategy watches: for the page and the audit; nobody trades on it. Written by strategy nodes."""
+
+    id: str
+    cause: str
+    root: str
+    strategy_id: str
+    symbol: str
+    ts_event_ns: int
+    setup_id: str
+    """The same through the life of one setup."""
+    side: Side
+    state: str
+    """Upper case, the strategy's own: `WATCHING_LIQ1`, `INVALIDATED` …"""
+    reason: str = ""
+    """Why it ended, snake_case."""
+    levels: dict[str, Decimal] = {}
+    """Prices by name, on the instrument's grid."""

@@ -28,11 +28,14 @@ from barque.messages.market import Bar, FeedStatus, Mark, Quote, Trade
 from barque.messages.orders import (
     AccountSnapshot,
     CancelOrder,
+    CancelRejected,
     Fill,
     ModifyOrder,
+    ModifyRejected,
     OrderAccepted,
     OrderCancelled,
     OrderExpired,
+    OrderModified,
     OrderRejected,
     OrderUnknown,
     PositionSnapshot,
@@ -40,7 +43,7 @@ from barque.messages.orders import (
     SubmitOrder,
 )
 from barque.messages.portfolio import EquityMarked, PositionChanged, ReconciliationReport
-from barque.messages.signals import CancelRequest, Signal
+from barque.messages.signals import CancelRequest, ModifyRequest, SetupChanged, Signal
 
 Message: TypeAlias = Any
 """Any struct of this package; the topic says which ones may appear."""
@@ -84,6 +87,9 @@ MESSAGES: dict[Topic, tuple[type, ...]] = {
         OrderCancelled,
         OrderExpired,
         OrderUnknown,
+        OrderModified,
+        CancelRejected,
+        ModifyRejected,
         Fill,
         AccountSnapshot,
         PositionSnapshot,
@@ -93,7 +99,7 @@ MESSAGES: dict[Topic, tuple[type, ...]] = {
     Topic.MARKS: (Mark,),
     Topic.TICKS: (Quote, Trade, FeedStatus),
     Topic.BARS: (Bar,),
-    Topic.SIGNALS: (Signal, CancelRequest),
+    Topic.SIGNALS: (Signal, CancelRequest, ModifyRequest, SetupChanged),
     Topic.ALERTS: (Alert,),
     Topic.DEAD: (DeadLetter,),
 }

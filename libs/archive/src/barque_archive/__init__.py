@@ -1,0 +1,1 @@
+"""Market data in columns: files of many shapes in, a Parquet archive by symbol, kind and date, messages out."""
