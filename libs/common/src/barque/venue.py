@@ -1,0 +1,242 @@
+"""What a broker adapter is: the protocol that every venue implements, and what it reports.
+
+In:   orders that a sender has decided to send, questions about the broker's books.
+Out:  `VenueEvent`s as the broker reports them, and its books as it shows them.
+Not:  a decision. An adapter never re-sends, never times out an order, never guesses an outcome; the sender does, by its ledger.
+
+Foreign objects never pass an adapter: all that crosses is defined here. An adapter may report late, twice and out of order;
+it must not invent. Errors of `barque.errors`: `VenueUnavailable` only where surely nothing left this machine,
+`VenueRefused` where the broker surely said no, `VenueOutcomeUnknown` in every other case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Literal, Protocol, TypeAlias
+
+import msgspec
+
+from barque.messages import CancelOrder, ModifyOrder, RejectReason, SubmitOrder
+from barque.messages.signals import OrderType, Side, TimeInForce
+
+Dedupe = Literal["none", "open_only", "forever"]
+"""Whether the broker itself refuses an order whose token it has seen: never, while that order is open, or always."""
+
+
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """What a venue can do by itself; the sender does the rest or refuses."""
+
+    order_types: tuple[OrderType, ...]
+    times_in_force: tuple[TimeInForce, ...]
+    modify: bool
+    brackets: bool
+    """It holds a bracket's exits until their parent fills."""
+    oco: bool
+    """It cancels the others of a group when one fills."""
+    dedupe: Dedupe = "none"
+    executions_back_s: int = 86_400
+    """How far back `executions_since` can look."""
+
+
+class VenueOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """An open order as the broker's books show it."""
+
+    order_id: str
+    """Ours, found by the token at the wire; empty: it is not ours."""
+    venue_order_id: str
+    symbol: str
+    """Ours; the broker's own name where no instrument maps to it."""
+    side: Side
+    quantity: Decimal
+    """Contracts of the whole order."""
+    filled: Decimal
+    order_type: str
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+
+
+class VenueExecution(msgspec.Struct, frozen=True, kw_only=True):
+    """One execution as the broker's books show it."""
+
+    exec_id: str
+    """The broker's, unique within the account."""
+    order_id: str
+    """Ours; empty: it is not ours."""
+    venue_order_id: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    """Contracts, positive; 0: the execution named by `corrects` is busted."""
+    price: Decimal
+    ts_event_ns: int
+    commission: Decimal | None = None
+    """None: not known yet."""
+    commission_currency: str = ""
+    corrects: str = ""
+    """`exec_id` that this one replaces."""
+
+
+class VenuePosition(msgspec.Struct, frozen=True, kw_only=True):
+    """A position as the broker's books show it."""
+
+    symbol: str
+    quantity: Decimal
+    """Signed contracts."""
+    average_price: Decimal
+
+
+class VenueAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """The account as the broker's books show it."""
+
+    account: str
+    live: bool
+    """False: a paper or demo account."""
+    currency: str
+    cash: dict[str, Decimal]
+    """By currency."""
+    equity: Decimal
+    buying_power: Decimal
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+    """The broker holds the order."""
+
+    order_id: str
+    venue_order_id: str
+    ts_event_ns: int
+
+
+class Rejected(msgspec.Struct, frozen=True, kw_only=True):
+    """The order will never trade."""
+
+    order_id: str
+    reason: RejectReason
+    detail: str
+    ts_event_ns: int
+
+
+class Modified(msgspec.Struct, frozen=True, kw_only=True):
+    """The order works on with these terms."""
+
+    order_id: str
+    quantity: Decimal
+    limit_price: Decimal | None
+    stop_price: Decimal | None
+    trail_amount: Decimal | None
+    ts_event_ns: int
+
+
+class RequestRefused(msgspec.Struct, frozen=True, kw_only=True):
+    """The broker did not cancel or change the order. `RejectReason.UNKNOWN_ORDER`: it says that it does not know it."""
+
+    order_id: str
+    request: Literal["cancel", "modify"]
+    reason: RejectReason
+    detail: str
+    ts_event_ns: int
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """The rest of the order is withdrawn, or ran out of time."""
+
+    order_id: str
+    how: Literal["cancelled", "expired"]
+    detail: str
+    ts_event_ns: int
+
+
+class Executed(msgspec.Struct, frozen=True, kw_only=True):
+    """The order traded, an execution was replaced, or its commission became known (the same `exec_id` again)."""
+
+    execution: VenueExecution
+
+
+class Connected(msgspec.Struct, frozen=True, kw_only=True):
+    """The session works (again); what happened meanwhile is in the broker's books."""
+
+    ts_event_ns: int
+
+
+class Disconnected(msgspec.Struct, frozen=True, kw_only=True):
+    """The session is gone; what is under way has an unknown outcome."""
+
+    ts_event_ns: int
+    detail: str
+
+
+class TradingDisabled(msgspec.Struct, frozen=True, kw_only=True):
+    """The session works and takes no orders: a read-only API, AutoTrading off."""
+
+    ts_event_ns: int
+    detail: str
+
+
+VenueEvent: TypeAlias = (
+    Accepted | Rejected | Modified | RequestRefused | Ended | Executed | Connected | Disconnected | TradingDisabled
+)
+OnEvent: TypeAlias = Callable[[VenueEvent], None]
+
+
+class Venue(Protocol):
+    """One account at one broker. All methods are called from one event loop; none retries by itself.
+
+    `submit`, `modify` and `cancel` return when the request has been handed to the wire; what comes of it arrives as events,
+    perhaps before they return.
+    """
+
+    @property
+    def name(self) -> str:
+        """`paper`, `ibkr`, `mt5`: a word for logs and metrics."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Known before connecting."""
+        ...
+
+    async def connect(self, on_event: OnEvent) -> VenueAccount:
+        """Begin a session and say whose it is; raises `VenueUnavailable`, `VenueRefused` or `ConfigError`.
+
+        An adapter that loses its session says `Disconnected`, reconnects by itself with backoff and says `Connected`.
+        """
+        ...
+
+    async def close(self) -> None:
+        """End the session; orders stay at the broker."""
+        ...
+
+    def token(self, order_id: str, number: int) -> str:
+        """What stands at the wire for an order so that it can be found again; stored before the order is sent.
+
+        `number` counts the orders of the account's ledger from 1 and is never given twice: for brokers that want integers.
+        """
+        ...
+
+    async def submit(self, orders: Sequence[tuple[SubmitOrder, str]]) -> None:
+        """Send orders with their tokens: one, or a parent with its exits where `capabilities.brackets`."""
+        ...
+
+    async def modify(self, request: ModifyOrder, order: SubmitOrder, token: str) -> None:
+        """Change a working order; `order` has its terms as they are now."""
+        ...
+
+    async def cancel(self, request: CancelOrder, token: str) -> None:
+        """Withdraw a working order."""
+        ...
+
+    async def open_orders(self) -> list[VenueOrder]:
+        """Every open order of the account, ours and others'."""
+        ...
+
+    async def executions_since(self, ts_ns: int) -> list[VenueExecution]:
+        """Every execution of the account from `ts_ns` on, oldest first, as far back as `executions_back_s`."""
+        ...
+
+    async def positions(self) -> list[VenuePosition]:
+        """Every position of the account that is not flat."""
+        ...
+
+    async def account(self) -> VenueAccount:
+        """Money of the account."""
+        ...
