@@ -1,6 +1,6 @@
 """A strategy's memory in bytes: what a host puts into its snapshot and gives back after a restart.
 
-In:   a strategy that has run its `setup`.   Out: its state, indicators and schedules.
+In:   a strategy that has run its `setup`.   Out: its state, indicators, histories and schedules.
 Not:  other attributes of the strategy: `setup` makes those anew.
 """
 
@@ -11,8 +11,9 @@ from collections.abc import Iterator
 import msgspec
 
 from barque.errors import StrategyError
+from barque.node import ASLEEP, AWAKE
 from barque.strategy.base import Strategy
-from barque.strategy.schedules import Schedule, Strike
+from barque.strategy.schedules import Schedule, Strike, due_runs
 
 
 class StrategyMemory(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,7 +21,7 @@ class StrategyMemory(msgspec.Struct, frozen=True, kw_only=True):
 
     state: bytes
     indicators: list[tuple[bytes, bytes]]
-    """As declared, and as it is now, in order of declaration."""
+    """And histories: as declared, and as it is now, in order of declaration."""
     schedules: dict[str, Schedule]
 
 
@@ -29,8 +30,8 @@ def remember(strategy: Strategy) -> StrategyMemory:
     encode = msgspec.msgpack.encode
     return StrategyMemory(
         state=encode(strategy.state),
-        indicators=[(declared, encode(indicator)) for indicator, declared in strategy._indicators],
-        schedules=strategy._schedules,
+        indicators=[(declared, encode(indicator)) for indicator, declared in strategy._barque.indicators],
+        schedules=strategy._barque.schedules,
     )
 
 
@@ -46,20 +47,23 @@ def recall(strategy: Strategy, memory: StrategyMemory) -> None:
             f"the kept state of strategy '{strategy.id}' does not fit its State ({error}); give changed fields a new name and a "
             "default, or the strategy a new id"
         ) from error
-    for (indicator, declared), (was_declared, blob) in zip(strategy._indicators, memory.indicators, strict=False):
+    for (indicator, declared), (was_declared, blob) in zip(strategy._barque.indicators, memory.indicators, strict=False):
         if declared == was_declared:
             kept = msgspec.msgpack.decode(blob, type=type(indicator))
             for field in indicator.__struct_fields__:
                 setattr(indicator, field, getattr(kept, field))
-    for name, schedule in strategy._schedules.items():
+    for name, schedule in strategy._barque.schedules.items():
         was = memory.schedules.get(name)
-        if was is not None and was.rule == schedule.rule:
-            schedule.due_ns = was.due_ns
+        if was is not None:
+            schedule.recall(was)
 
 
 def due_schedules(strategy: Strategy, now_ns: int) -> Iterator[tuple[str, Strike]]:
-    """The schedules that run at `now_ns` and those that skip a run, in order of declaration."""
-    for name, schedule in strategy._schedules.items():
-        strike = schedule.strike(now_ns)
-        if strike != "wait":
-            yield name, strike
+    """What its schedules do at `now_ns`, in the order of scheduled times; see `barque.strategy.schedules.due_runs`."""
+    return due_runs(strategy._barque.schedules, now_ns)
+
+
+def next_due_ns(strategy: Strategy) -> int:
+    """When `due_schedules` has to be asked next: `AWAKE`, at the next time that is told; `ASLEEP`, never."""
+    dues = [schedule.due_ns for schedule in strategy._barque.schedules.values()]
+    return min((AWAKE if due is None else due for due in dues), default=ASLEEP)
