@@ -95,11 +95,11 @@ def is_outside(url: str) -> bool:
     return not url.startswith(("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:"))
 
 
-async def write_bar(connection: asyncpg.Connection, book: str, minute: int) -> None:
+async def write_bar(connection: asyncpg.Connection, book: str, minute: int, seq: int = 0) -> None:
     price, opens = 1.38 + math.sin(minute / 9) / 1_000, T0 + minute * MINUTE
     await connection.execute(
-        "INSERT INTO bars VALUES ($1, 'l1', 'EURUSD', '1m', 'bid', $2, $3, $4, $5, $6, $7, 0, 7)",
-        *(book, opens, opens + MINUTE, price, price + 2e-4, price - 2e-4, price + 1e-4),
+        "INSERT INTO bars VALUES ($1, 'l1', 'EURUSD', '1m', 'bid', $2, $3, $4, $5, $6, $7, 0, 7, $8)",
+        *(book, opens, opens + MINUTE, price, price + 2e-4, price - 2e-4, price + 1e-4, seq),
     )
 
 
@@ -144,6 +144,8 @@ async def test_the_page_shows_the_market_live_and_its_button_halts_the_book(
     await write_bar(connection, bus.book, 100)
     await write_fill(connection, bus.book, 100, "sell")
     await until_counts(page, [101, 1, 1])
+    await write_bar(connection, bus.book, 100, seq=1)
+    await until_counts(page, [102, 1, 1])
 
     async with httpx.AsyncClient(base_url=address, trust_env=False) as api:
         started = time.monotonic()

@@ -98,6 +98,53 @@ def test_a_restart_after_every_message_changes_nothing(messages: list[Message]) 
     assert text(outputs) == text(said(steady, messages))
 
 
+JPYUSD = usdjpy(symbol="JPYUSD", currency="USD", base_currency="JPY", inverts="USDJPY")
+EVERYTHING = BarBuilderConfig(
+    fill_gaps=True,
+    bars=tuple(
+        BarsConfig(symbols=("USDJPY", "JPYUSD", "EURUSD"), **spec)  # type: ignore[arg-type]
+        for spec in (
+            *({"interval": i, "prices": ("bid", "mid", "last")} for i in ("5s", "1m", "tick:3", "range:2000", "renko:1500")),
+            {"interval": "volume:7", "prices": ("last",)},
+            {"interval": "15s", "source": "5s"},
+            {"interval": "1h", "source": "15s"},
+            {"interval": "7m", "anchor": "Asia/Kathmandu"},
+            {"interval": "1d", "anchor": "session"},
+            {"interval": "1w", "anchor": "session", "source": "1d"},
+        )
+    ),
+)
+
+
+def all_kinds() -> BarBuilderNode:
+    """Everything that there is to build, of two pairs and an inverse."""
+    return BarBuilderNode(EVERYTHING, [*INSTRUMENTS, JPYUSD])
+
+
+@given(recordings(), st.integers(0, 60))
+def test_whatever_is_built_a_restart_changes_nothing(messages: list[Message], cut: int) -> None:
+    steady, restless = all_kinds(), all_kinds()
+    for number, message in enumerate(messages):
+        assert text(said(restless, [message])) == text(said(steady, [message]))
+        if number >= cut:
+            restless.restore(restless.snapshot())
+    assert restless.snapshot() == steady.snapshot()
+    assert restless.counters == steady.counters
+
+
+@given(recordings())
+def test_whatever_is_built_ids_are_unique_and_series_in_order(messages: list[Message]) -> None:
+    node = all_kinds()
+    bars = [bar for bar in said(node, [*messages, ClockTicked(now_ns=T0 + 10**6 * NS)]) if isinstance(bar, Bar)]
+    assert len({bar.id for bar in bars}) == len(bars) == node.counters["bars"]
+    series: dict[tuple[str, str, str], list[Bar]] = {}
+    for bar in bars:
+        assert 0 < bar.low <= min(bar.open, bar.close) <= max(bar.open, bar.close) <= bar.high < float("inf")
+        series.setdefault((bar.symbol, bar.interval, bar.price), []).append(bar)
+    for each in series.values():
+        assert all(before.ts_close_ns <= after.ts_open_ns for before, after in pairwise(each))
+
+
 @given(recordings())
 def test_every_tick_is_accounted_for(messages: list[Message]) -> None:
     node = a_node()

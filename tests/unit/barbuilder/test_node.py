@@ -52,11 +52,6 @@ def test_it_is_a_market_data_node() -> None:
     assert tuple(node.inputs) == (Topic.CLOCK, Topic.TICKS, Topic.BARS)
 
 
-def test_where_every_symbol_is_built_from_ticks_there_are_no_bars_to_read_but_its_own() -> None:
-    config = BarBuilderConfig(bars=(BarsConfig(symbols=("EURUSD",), interval="1m", prices=("bid",)),))
-    assert tuple(BarBuilderNode(config, [eurusd()]).inputs) == (Topic.CLOCK, Topic.TICKS)
-
-
 def test_a_tick_of_the_next_bucket_closes_the_bar_at_once() -> None:
     node = a_node()
     closing = bid(60, 12)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
+from functools import cached_property
 from typing import Literal, TypeGuard
 
 import msgspec
@@ -16,8 +17,8 @@ LARGEST = Decimal(10) ** 12
 AssetClass = Literal["fx", "future", "stock", "option", "crypto", "cfd"]
 
 
-class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One thing to trade, as `[[instruments]]` of `barque.toml` gives it."""
+class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
+    """One thing to trade, as `[[instruments]]` of `barque.toml` gives it. What follows from that alone is computed once."""
 
     symbol: str
     asset_class: AssetClass = "fx"
@@ -34,10 +35,12 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     min_quantity: Decimal | None = None
     """Smallest order, contracts; `quantity_step` unless given."""
     calendar: str = ""
-    """`24/7`, `FX`, or an exchange's MIC code (`barque.calendars`); not given: `FX` for FX, `24/7` otherwise."""
+    """`24/7`, `FX`, `GLOBEX`, or an exchange's MIC code (`barque.calendars`); not given: `FX` for FX, `24/7` otherwise."""
     exchange: str = ""
     max_spike_fraction: float = 0.1
     """A tick further than this from the last good price is quarantined."""
+    inverts: str = ""
+    """Derived: the pair of this symbol the other way round (`USDJPY` of `JPYUSD`). It has bars and marks and cannot be traded."""
 
     def __post_init__(self) -> None:
         for name in ("tick_size", "quantity_step"):
@@ -46,14 +49,14 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         if not self.calendar:
             msgspec.structs.force_setattr(self, "calendar", "FX" if self.asset_class == "fx" else "24/7")
 
-    @property
+    @cached_property
     def multiplier(self) -> Decimal:
         """Units per contract: what a price difference is multiplied by."""
         if self.contract_size is not None:
             return self.contract_size
         return Decimal(100_000) if self.asset_class == "fx" else Decimal(1)
 
-    @property
+    @cached_property
     def on_margin(self) -> bool:
         """True: a trade moves only its profit and loss in cash (FX, futures, CFD); False: its whole value."""
         return self.asset_class in ("fx", "future", "cfd")
@@ -65,14 +68,20 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         Decimal('1.38676')
         """
         exact = value if isinstance(value, Decimal) else Decimal(repr(value))
-        steps = (exact / self.tick_size).to_integral_value(rounding=ROUND_HALF_EVEN)
-        return (steps * self.tick_size).quantize(self.tick_size)
+        return _on_grid(exact, self.tick_size, self._plain_ticks, ROUND_HALF_EVEN)
 
     def quantity(self, value: float | Decimal) -> Decimal:
         """`value` on the quantity grid, towards zero."""
         exact = value if isinstance(value, Decimal) else Decimal(repr(value))
-        steps = (exact / self.quantity_step).to_integral_value(rounding=ROUND_DOWN)
-        return (steps * self.quantity_step).quantize(self.quantity_step)
+        return _on_grid(exact, self.quantity_step, self._plain_steps, ROUND_DOWN)
+
+    @cached_property
+    def _plain_ticks(self) -> bool:
+        return _is_power_of_ten(self.tick_size)
+
+    @cached_property
+    def _plain_steps(self) -> bool:
+        return _is_power_of_ten(self.quantity_step)
 
     def notional(self, price: Decimal, quantity: Decimal) -> Decimal:
         """Absolute value of `quantity` contracts at `price`, in `currency`."""
@@ -82,3 +91,15 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 def sound(value: Decimal | None) -> TypeGuard[Decimal]:
     """True for a finite positive number of a size that occurs in markets."""
     return value is not None and value.is_finite() and 0 < value < LARGEST
+
+
+def _on_grid(exact: Decimal, step: Decimal, plain: bool, rounding: str) -> Decimal:
+    """`plain`: `step` is a power of ten, so that rounding to its digits is all there is to do."""
+    if plain:
+        return exact.quantize(step, rounding)
+    steps = (exact / step).to_integral_value(rounding=rounding)
+    return (steps * step).quantize(step)
+
+
+def _is_power_of_ten(step: Decimal) -> bool:
+    return step.as_tuple().digits == (1,)

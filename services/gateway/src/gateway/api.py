@@ -157,7 +157,7 @@ async def bars(
     use: Use,
     scope: In,
     symbol: Annotated[str, Query(max_length=64)],
-    interval: Annotated[str, Query(max_length=16)] = "1m",
+    interval: Annotated[str, Query(max_length=32)] = "1m",
     price: Literal["bid", "ask", "mid", "last"] = "bid",
     limit: Limit = 500,
     since: Since = None,

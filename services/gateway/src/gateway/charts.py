@@ -112,6 +112,7 @@ def candle_update(
         "reset": reset,
         "resetFills": reset_fills,
         "look": {"keep": BARS, "places": places, "zone": zone},
+        "at": chart.bars.place.cursor - len(bars),
         "bars": [[b.ts_open_ns * 1000 // NS, b.open, b.close, b.low, b.high, b.volume or b.tick_count] for b in bars],
         "fills": [
             {

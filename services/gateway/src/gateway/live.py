@@ -20,7 +20,7 @@ import structlog
 from barque.bus.redis_bus import NodeStatus, RedisBus
 from barque.bus.wire import Entry
 from barque.errors import BarqueError, BusUnavailable, WireError
-from barque.intervals import parse_interval
+from barque.intervals import WEEK_NS, Interval, interval_of
 from barque.messages import ClockTicked, FeedStatus, Mark, Message, Topic
 from barque.observability.health import Health
 from gateway.format import NS
@@ -64,9 +64,16 @@ class View:
     """Account -> its history."""
 
 
-def _liveliest_first(series: Series) -> tuple[str, int, int]:
-    """By symbol, then the shortest interval, then the price that says most; the page begins with the first."""
-    return series.symbol, parse_interval(series.interval), PREFERRED_PRICES.index(series.price)
+def _liveliest_first(series: Series) -> tuple[str, bool, str, int, int]:
+    """By symbol, bars of time before others, the shortest before longer ones, then the price that says most.
+
+    The page begins with the first.
+    """
+    try:
+        interval = interval_of(series.interval)
+    except ValueError:  # an archive may hold what a feed called its bars
+        interval = Interval("time", WEEK_NS)
+    return series.symbol, not interval.is_time, interval.kind, interval.size, PREFERRED_PRICES.index(series.price)
 
 
 @dataclass(slots=True)
@@ -85,7 +92,8 @@ class Chart:
         if newest is None:
             self.bars.extend(await ledger.bars(self.scope, self.series, BARS))
         else:
-            self.bars.extend(await ledger.bars(self.scope, self.series, BARS, from_ns=newest.ts_open_ns + 1))
+            after = {"from_ns": newest.ts_open_ns, "from_seq": newest.seq + 1}
+            self.bars.extend(await ledger.bars(self.scope, self.series, BARS, **after))
         if self.bars.items:
             await self._refresh_fills(ledger)
         self.read_at = monotonic()

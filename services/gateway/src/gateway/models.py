@@ -132,6 +132,8 @@ class Bar(Row):
     close: float
     volume: float
     tick_count: int
+    seq: int = 0
+    """Its number among the bars that open at the same time."""
 
     @computed_field  # type: ignore[prop-decorator]
     @property

@@ -115,10 +115,12 @@ class Ledger:
         rows = await self._models(Rejection, _REJECTIONS, *scope, after.ts_ns, after.key, limit + 1)
         return _page(rows, limit, lambda row: row.signal_id)
 
-    async def bars(self, scope: Scope, series: Series, limit: int, from_ns: int = 0, to_ns: int = END_OF_TIME) -> list[Bar]:
-        """The newest `limit` bars that open in [from, to), oldest first."""
+    async def bars(
+        self, scope: Scope, series: Series, limit: int, from_ns: int = 0, to_ns: int = END_OF_TIME, from_seq: int = 0
+    ) -> list[Bar]:
+        """The newest `limit` bars that open in [from, to), oldest first; of those that open at `from_ns`, from `from_seq` on."""
         key = (series.symbol, series.interval, series.price)
-        rows = await self._models(Bar, _BARS, *scope, *key, from_ns, to_ns, limit)
+        rows = await self._models(Bar, _BARS, *scope, *key, from_ns, to_ns, limit, from_seq)
         return rows[::-1]
 
     async def series(self, scope: Scope) -> list[Series]:
@@ -209,10 +211,10 @@ ORDER BY ts_event_ns DESC, signal_id DESC LIMIT $5
 """
 
 _BARS = """
-SELECT ts_open_ns, ts_close_ns, open, high, low, close, volume, tick_count
+SELECT ts_open_ns, ts_close_ns, open, high, low, close, volume, tick_count, seq
 FROM bars WHERE book = $1 AND lineage = $2 AND symbol = $3 AND "interval" = $4 AND price = $5
-    AND ts_open_ns >= $6 AND ts_open_ns < $7
-ORDER BY ts_open_ns DESC LIMIT $8
+    AND (ts_open_ns, seq) >= ($6, $9) AND ts_open_ns < $7
+ORDER BY ts_open_ns DESC, seq DESC LIMIT $8
 """
 
 # Steps from one series to the next along the primary key: as many index look-ups as there are series.

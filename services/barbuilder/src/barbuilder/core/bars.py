@@ -1,15 +1,15 @@
-"""The arithmetic of bars: what one good tick does to the open bars of its tape.
+"""The arithmetic of time bars: what one good tick does to the open bars of its tape.
 
 In:   ticks as (low, high), already judged good.   Out: Bar, once per window and lane, in time order.
-Not:  repairing history. A tick older than the open bar is late: counted, never applied.
+Not:  repairing history. A tick older than the open bar is late: counted, never applied. Other kinds (`kinds`).
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from barbuilder.core.grids import Span, span_of
 from barbuilder.core.state import NEVER_NS, Tape, Window
-from barque.intervals import bucket_open
 from barque.messages import Bar
 from barque.messages.market import PriceType
 
@@ -25,13 +25,21 @@ class Tick(NamedTuple):
     """Its id."""
 
 
-def take(symbol: str, tape: Tape, tick: Tick, max_gap_ns: int) -> tuple[list[Bar], bool]:
-    """Feed a tick to every window of the tape: the bars it completed, and whether it came late for any of them.
+class Taken(NamedTuple):
+    """What became of a tick."""
 
-    A silence of up to `max_gap_ns` between two ticks is filled with flat bars.
-    """
+    bars: list[Bar]
+    """Completed by it."""
+    late: bool
+    """It is older than the open bar of some window."""
+    outside: bool
+    """It lies between the trading days of some window."""
+
+
+def take(symbol: str, tape: Tape, tick: Tick, max_gap_ns: int) -> Taken:
+    """Feed a tick to every window of the tape. A silence of up to `max_gap_ns` between two ticks is filled with flat bars."""
     bars: list[Bar] = []
-    late = False
+    late = outside = False
     for window in tape.windows:
         if tick.ts_ns < window.open_ns:
             window.count_before += 1
@@ -41,13 +49,14 @@ def take(symbol: str, tape: Tape, tick: Tick, max_gap_ns: int) -> tuple[list[Bar
         else:
             if window.is_open:
                 bars += finish(symbol, tape, window, tick.root)
+            span = span_of(tick.ts_ns, window.interval_ns, window.days)
+            if span is None:
+                outside = True
+                continue
             if window.end_ns != NEVER_NS and tick.ts_ns - tape.ts_ns <= max_gap_ns:
-                bars += fill(symbol, window, tick.ts_ns, tick.root)
-            begin(tape, window, tick)
-    tape.count += 1
-    if tick.ts_ns >= tape.ts_ns:
-        tape.ts_ns, tape.low, tape.high = tick.ts_ns, tick.low, tick.high
-    return bars, late
+                bars += fill(symbol, window, span.open_ns, tick.root)
+            begin(tape, window, tick, span)
+    return Taken(bars, late, outside)
 
 
 def value(price: PriceType, low: float, high: float) -> float:
@@ -84,30 +93,33 @@ def finish(symbol: str, tape: Tape, window: Window, root: str) -> list[Bar]:
 
 
 def fill(symbol: str, window: Window, until_ns: int, root: str) -> list[Bar]:
-    """Flat bars at the previous close, from the last bar's end to the bucket that holds `until_ns`."""
-    return [
-        Bar(
-            symbol=symbol,
-            interval=window.interval,
-            price=lane.price,
-            ts_open_ns=start_ns,
-            ts_close_ns=start_ns + window.interval_ns,
-            open=lane.close,
-            high=lane.close,
-            low=lane.close,
-            close=lane.close,
-            root=root,
-        )
-        for start_ns in range(window.end_ns, bucket_open(until_ns, window.interval_ns), window.interval_ns)
-        for lane in window.lanes
-    ]
+    """Flat bars at the previous close, from the last bar's end to `until_ns`, or to the end of the trading day before it."""
+    bars = []
+    end_ns = window.end_ns
+    while end_ns < until_ns and (span := span_of(end_ns, window.interval_ns, window.days)) is not None:
+        end_ns = span.end_ns
+        bars += [
+            Bar(
+                symbol=symbol,
+                interval=window.interval,
+                price=lane.price,
+                ts_open_ns=span.open_ns,
+                ts_close_ns=span.end_ns,
+                open=lane.close,
+                high=lane.close,
+                low=lane.close,
+                close=lane.close,
+                root=root,
+            )
+            for lane in window.lanes
+        ]
+    return bars
 
 
-def begin(tape: Tape, window: Window, tick: Tick) -> None:
+def begin(tape: Tape, window: Window, tick: Tick, span: Span) -> None:
     """Open the bar whose bucket holds the tick."""
     window.is_open = True
-    window.open_ns = bucket_open(tick.ts_ns, window.interval_ns)
-    window.end_ns = window.open_ns + window.interval_ns
+    window.open_ns, window.end_ns = span
     window.first_ns = tick.ts_ns
     window.count_before = tape.count
     window.volume = tick.size

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 from barbuilder.core.state import NEVER_NS, Closes, Market
 from barque.messages import Bar, Mark
+from barque.messages.market import PriceType
 
 
 def take_close(closes: Closes, bar: Bar) -> bool:
     """Let a bar's close be the newest of its price; false where a newer one is known."""
-    at_ns = bar.ts_close_ns
-    known_ns = {"bid": closes.bid_ns, "ask": closes.ask_ns, "last": closes.last_ns, "mid": min(closes.bid_ns, closes.ask_ns)}
-    if at_ns < known_ns[bar.price]:
+    at_ns, price = bar.ts_close_ns, bar.price
+    if at_ns < _known_ns(closes, price):
         return False
     closes.count += 1
-    if bar.price in ("bid", "mid"):
-        closes.bid, closes.bid_ns = bar.close, at_ns
-    if bar.price in ("ask", "mid"):
-        closes.ask, closes.ask_ns = bar.close, at_ns
-    if bar.price == "last":
+    if price == "last":
         closes.last, closes.last_ns = bar.close, at_ns
+        return True
+    if price != "ask":
+        closes.bid, closes.bid_ns = bar.close, at_ns
+    if price != "bid":
+        closes.ask, closes.ask_ns = bar.close, at_ns
     return True
+
+
+def _known_ns(closes: Closes, price: PriceType) -> int:
+    if price == "bid":
+        return closes.bid_ns
+    if price == "ask":
+        return closes.ask_ns
+    return closes.last_ns if price == "last" else min(closes.bid_ns, closes.ask_ns)
 
 
 def one_sided(closes: Closes) -> bool:

@@ -1,10 +1,11 @@
 """Turns quotes and trades into bars and marks.
 
-In:   Quote, Trade, ClockTicked, and Bar of feeds that deliver only bars.
+In:   Quote, Trade, ClockTicked, and Bar of feeds that deliver bars.
 Out:  Bar, once per symbol, interval and price, in time order, never changed; Mark, the latest prices, throttled.
 Not:  repairing history. A late tick is counted, never applied; a bad tick is quarantined and counted by reason.
 
-Order of output: instruments, then bars, both as configured; quotes before trades, bars before marks.
+Order of output: instruments as configured; of one of them bars of time as configured, then other kinds, then bars made of
+bars, shorter ones first, then the mark; then the same of its inverse. Quotes before trades.
 """
 
 from __future__ import annotations
@@ -14,25 +15,27 @@ from math import inf
 from typing import Any
 
 from barbuilder.config import BarBuilderConfig
-from barbuilder.core import bars, quality
+from barbuilder.core import bars, handover, quality, rollups
 from barbuilder.core.bars import Tick
+from barbuilder.core.channels import FOREVER_NS, Channel
+from barbuilder.core.inverses import inverted_bar, inverted_quote, inverted_trade, sources_of
 from barbuilder.core.marks import mark_of, one_sided, take_close
-from barbuilder.core.state import NEVER_NS, Closes, Lane, Market, State, Tape, Window, adopt, decode, encode
-from barque.errors import ConfigError, nearest
+from barbuilder.core.plan import new_state, reads_bars
+from barbuilder.core.routes import Route, Routes
+from barbuilder.core.state import NEVER_NS, Market, Part, Rollup, State, adopt, decode, encode
 from barque.instruments import Instrument
-from barque.intervals import parse_interval
 from barque.messages import Bar, ClockTicked, Message, Quote, Topic, Trade
-from barque.node import Output, Rank
+from barque.node import ASLEEP, AWAKE, Output, Rank
 
 NS_PER_MS = 10**6
 NS_PER_S = 10**9
-FOREVER_NS = 2**63
 NOTHING: tuple[Output, ...] = ()
-COUNTERS = ("bars", "marks", "late", "duplicate", "refused_bars", *quality.REASONS)
+QUOTES, TRADES = 0, 1
+"""A symbol's channels."""
 
 
 class BarBuilderNode:
-    """One bar builder per book."""
+    """One bar builder per book; a `barque.node.Sleeper`."""
 
     name = "barbuilder"
     rank = Rank.BARBUILDER
@@ -42,7 +45,9 @@ class BarBuilderNode:
     def __init__(self, config: BarBuilderConfig, instruments: Iterable[Instrument]) -> None:
         self._config = config
         self._instruments = {instrument.symbol: instrument for instrument in instruments}
+        self._inverses = sources_of(self._instruments.values())
         self._grace_ns = config.grace_ms * NS_PER_MS
+        self._bar_grace_ns = max(config.bar_grace_ms, config.grace_ms) * NS_PER_MS
         self._mark_interval_ns = config.mark_interval_ms * NS_PER_MS
         self._max_gap_ns = config.max_gap_s * NS_PER_S if config.fill_gaps else -1
         self._handlers: dict[type, Callable[[Any], Sequence[Output]]] = {
@@ -51,17 +56,19 @@ class BarBuilderNode:
             ClockTicked: self._on_clock,
             Bar: self._on_bar,
         }
-        built = {symbol for bars_config in config.bars for symbol in bars_config.symbols}
-        if built >= self._instruments.keys():  # then every bar there is, is our own
+        if not reads_bars(config, self._instruments):  # then every bar there is, is our own
             self.inputs = (Topic.CLOCK, Topic.TICKS)
-        self._begin(_new_state(config, self._instruments))
+        self._begin(new_state(config, self._instruments))
 
     @property
     def counters(self) -> Mapping[str, int]:
         """What has been seen since the book began: `ticks` in all, `bars` and `marks` out, and every reason for a refusal."""
-        counted = self._state.counters
-        good = sum(market.quotes.count + market.trades.count for market in self._state.markets.values())
-        return {"ticks": good + counted["duplicate"] + sum(counted[reason] for reason in quality.REASONS), **counted}
+        counted, markets = self._state.counters, self._state.markets
+        fed = [market for symbol, market in markets.items() if not self._instruments[symbol].inverts]
+        good = sum(market.quotes.count + market.trades.count for market in fed)
+        restarts = sum(run.restarts for market in markets.values() for run in (*market.quotes.runs, *market.trades.runs))
+        ticks = good + counted["duplicate"] + sum(counted[reason] for reason in quality.REASONS)
+        return {"ticks": ticks, **counted, "renko_restarts": restarts}
 
     def handle(self, message: Message) -> Sequence[Output]:
         """Bars and marks that follow from `message`."""
@@ -74,20 +81,40 @@ class BarBuilderNode:
 
     def restore(self, blob: bytes) -> None:
         """Become what `blob` says; empty bytes: a new node."""
-        fresh = _new_state(self._config, self._instruments)
+        fresh = new_state(self._config, self._instruments)
         self._begin(adopt(fresh, decode(blob)) if blob else fresh)
+
+    def sleeps_until(self, topic: Topic) -> int:
+        """The clock does nothing before something is due. Bars only overwrite marks where nothing is made of them and all
+        that was said of them has been marked, since bars of time lie at least a second apart.
+
+        Whoever holds back bars here holds back marks: they are to be let go before anyone acts on a mark.
+        """
+        if topic is Topic.CLOCK:
+            return max(AWAKE, self._clock_due_ns)
+        marks_only = topic is Topic.BARS and not self._routes.lead_to_bars and self._mark_interval_ns < NS_PER_S
+        return ASLEEP if marks_only and self._clock_due_ns == FOREVER_NS else AWAKE
 
     def _begin(self, state: State) -> None:
         self._state = state
-        self._quotes = {s: _Channel(self._instruments[s], m, m.quotes) for s, m in state.markets.items()}
-        self._trades = {s: _Channel(self._instruments[s], m, m.trades) for s, m in state.markets.items()}
+        self._channels = {
+            symbol: tuple(Channel(self._instruments[symbol], market, tape) for tape in (market.quotes, market.trades))
+            for symbol, market in state.markets.items()
+        }
+        self._routes = Routes(state.markets, self._inverses)
+        plain = [symbol for symbol, each in self._instruments.items() if not each.inverts and symbol not in self._inverses]
+        self._quotes = {symbol: self._channels[symbol][QUOTES] for symbol in plain}
+        self._trades = {symbol: self._channels[symbol][TRADES] for symbol in plain}
         self._clock_due_ns = NEVER_NS
         """Before this time the clock changes nothing."""
 
-    def _on_quote(self, quote: Quote) -> Sequence[Output]:
-        channel = self._quotes.get(quote.symbol)
+    # -- ticks -------------------------------------------------------------------------------------------------------
+
+    def _on_quote(self, quote: Quote, channel: Channel | None = None) -> Sequence[Output]:
         if channel is None:
-            return self._refuse("unknown_symbol")
+            channel = self._quotes.get(quote.symbol)
+            if channel is None:
+                return self._on_paired_quote(quote)
         tape = channel.tape
         ts_ns, bid, ask = quote.ts_event_ns, quote.bid, quote.ask
         if tape.ts_ns < ts_ns < channel.calm_until_ns and channel.floor <= bid <= ask <= channel.ceiling:
@@ -115,10 +142,11 @@ class BarBuilderNode:
             return self._refuse("duplicate")
         return self._judge(channel, Tick(ts_ns, bid, ask, 0.0, quote.id))
 
-    def _on_trade(self, trade: Trade) -> Sequence[Output]:
-        channel = self._trades.get(trade.symbol)
+    def _on_trade(self, trade: Trade, channel: Channel | None = None) -> Sequence[Output]:
         if channel is None:
-            return self._refuse("unknown_symbol")
+            channel = self._trades.get(trade.symbol)
+            if channel is None:
+                return self._on_paired_trade(trade)
         tape = channel.tape
         ts_ns, price, size = trade.ts_event_ns, trade.price, trade.size
         if tape.ts_ns <= ts_ns < channel.calm_until_ns and channel.floor <= price <= channel.ceiling and 0 <= size < inf:
@@ -134,7 +162,35 @@ class BarBuilderNode:
             return NOTHING
         return self._judge(channel, Tick(ts_ns, price, price, size, trade.id))
 
-    def _judge(self, channel: _Channel, tick: Tick) -> Sequence[Output]:
+    def _on_paired_quote(self, quote: Quote) -> Sequence[Output]:
+        """A quote of a pair that has an inverse, and, where it is good, the inverse's quote."""
+        pair = self._pair(quote.symbol, QUOTES)
+        if pair is None:
+            return self._refuse("derived" if quote.symbol in self._instruments else "unknown_symbol")
+        source, inverse = pair
+        before = source.tape.count
+        outputs = self._on_quote(quote, source)
+        if source.tape.count == before:
+            return outputs
+        return (*outputs, *self._on_quote(inverted_quote(quote), inverse))
+
+    def _on_paired_trade(self, trade: Trade) -> Sequence[Output]:
+        """A trade of a pair that has an inverse, and, where it is good, the inverse's trade."""
+        pair = self._pair(trade.symbol, TRADES)
+        if pair is None:
+            return self._refuse("derived" if trade.symbol in self._instruments else "unknown_symbol")
+        source, inverse = pair
+        before = source.tape.count
+        outputs = self._on_trade(trade, source)
+        if source.tape.count == before:
+            return outputs
+        return (*outputs, *self._on_trade(inverted_trade(trade), inverse))
+
+    def _pair(self, symbol: str, of: int) -> tuple[Channel, Channel] | None:
+        inverse = self._inverses.get(symbol)
+        return None if inverse is None else (self._channels[symbol][of], self._channels[inverse][of])
+
+    def _judge(self, channel: Channel, tick: Tick) -> Sequence[Output]:
         """The careful way: every check, every bar, the mark. The quick way above is the same, where nothing can happen."""
         reason = quality.fault(tick.ts_ns, tick.low, tick.high, tick.size)
         if not reason and quality.is_spike(channel.tape, tick.low, tick.high, channel.fraction):
@@ -142,18 +198,28 @@ class BarBuilderNode:
         if reason:
             channel.calm_until_ns = NEVER_NS
             return self._refuse(reason)
-        market, tape = channel.market, channel.tape
-        overtaken = tick.ts_ns < tape.ts_ns
-        done, late = bars.take(channel.symbol, tape, tick, self._max_gap_ns)
-        outputs = self._publish(done)
+        market, counters = channel.market, self._state.counters
+        outputs: list[Output] = []
+        overtaken = tick.ts_ns < channel.tape.ts_ns
+        takes_over = handover.is_due(market)
+        if takes_over:
+            self._publish(outputs, handover.close(channel.symbol, market, tick))
+        done, late, outside = channel.take(tick, self._max_gap_ns)
+        self._publish(outputs, done)
+        if takes_over:
+            handover.carry_over(market)
         if late:
-            self._state.counters["late"] += 1
+            counters["late"] += 1
+        if outside:
+            counters["outside"] += 1
         if overtaken:
             market.marked += 1
         else:
             self._mark(outputs, channel.symbol, market, tick.ts_ns)
         self._clock_due_ns = min(self._clock_due_ns, channel.settle(self._grace_ns))
         return outputs
+
+    # -- time --------------------------------------------------------------------------------------------------------
 
     def _on_clock(self, clock: ClockTicked) -> Sequence[Output]:
         now_ns = clock.now_ns
@@ -162,97 +228,113 @@ class BarBuilderNode:
         outputs: list[Output] = []
         due_ns = FOREVER_NS
         for symbol, market in self._state.markets.items():
-            channels = (self._quotes[symbol], self._trades[symbol])
+            channels = self._channels[symbol]
             for channel in channels:
                 for window in channel.tape.windows:
                     if window.is_open and window.end_ns + self._grace_ns <= now_ns:
-                        outputs += self._publish(bars.finish(symbol, channel.tape, window, root=""))
+                        self._publish(outputs, bars.finish(symbol, channel.tape, window, root=""))
+            for rollup in market.rollups:
+                if rollup.part is not None and self._due_ns(rollup.part) <= now_ns:
+                    self._say(outputs, bar := rollups.finish(symbol, rollup, rollup.part, root=""))
+                    self._pass_on(outputs, bar)
             self._mark(outputs, symbol, market, now_ns)
-            due_ns = min(due_ns, *(channel.settle(self._grace_ns) for channel in channels))
+            due_ns = min([due_ns, *(channel.settle(self._grace_ns) for channel in channels)])
+            due_ns = min([due_ns, *(self._due_ns(rollup.part) for rollup in market.rollups if rollup.part is not None)])
         self._clock_due_ns = due_ns
         return outputs
 
+    # -- bars --------------------------------------------------------------------------------------------------------
+
     def _on_bar(self, bar: Bar) -> Sequence[Output]:
-        market = self._state.markets.get(bar.symbol)
-        if market is not None and market.ticked:
-            return NOTHING
-        if market is None or quality.fault(bar.ts_close_ns, bar.close, bar.close) or not take_close(market.closes, bar):
+        route = self._routes.of(bar)
+        if route is None:
             return self._refuse("refused_bars")
+        if route.is_echo(bar):
+            if route.own is not None and not route.market.ticked:
+                rollups.hear_echo(route.own, bar)
+            return NOTHING
         outputs: list[Output] = []
+        self._hear(outputs, route, bar)
+        return outputs
+
+    def _hear(self, outputs: list[Output], route: Route, bar: Bar) -> None:
+        """A bar that a feed brought, or the reciprocal of one: what is made of it, and the mark."""
+        market = route.market
+        if route.own is not None:
+            rollups.yield_to(route.own, bar)
+        if route.needs_sound_bars:
+            if not rollups.is_sound(bar):
+                self._refuse("refused_bars")
+                return
+            for rollup in route.listeners():
+                self._feed(outputs, rollup, bar)
+        if market.ticked:
+            return
+        if quality.fault(bar.ts_close_ns, bar.close, bar.close) or not take_close(market.closes, bar):
+            self._refuse("refused_bars")
+            return
         if not one_sided(market.closes):
             self._mark(outputs, bar.symbol, market, bar.ts_close_ns)
         if market.news != market.marked:
             self._clock_due_ns = min(self._clock_due_ns, market.mark_due_ns)
-        return outputs
+        if route.inverse is not None:
+            self._invert(outputs, route.inverse, bar)
+
+    def _invert(self, outputs: list[Output], route: Route, bar: Bar) -> None:
+        inverse, told = inverted_bar(bar, route.symbol), route.market.inverted
+        series = f"{inverse.interval}.{inverse.price}"
+        if inverse.ts_close_ns <= told.get(series, NEVER_NS):
+            self._refuse("late_bars")
+            return
+        told[series] = inverse.ts_close_ns
+        self._say(outputs, inverse)
+        self._hear(outputs, route, inverse)
+
+    def _feed(self, outputs: list[Output], rollup: Rollup, bar: Bar) -> None:
+        before = rollup.part
+        done, verdict = rollups.take(bar.symbol, rollup, bar)
+        if verdict:
+            self._refuse(verdict)
+        for longer in done:
+            self._say(outputs, longer)
+            self._pass_on(outputs, longer)
+        if rollup.part is not None and rollup.part is not before:
+            self._clock_due_ns = min(self._clock_due_ns, self._due_ns(rollup.part))
+
+    def _due_ns(self, part: Part) -> int:
+        """Just after the instant of the last bar that may be part of it: the clock comes before the data of its instant."""
+        return part.end_ns + self._bar_grace_ns + 1
+
+    # -- saying ------------------------------------------------------------------------------------------------------
+
+    def _publish(self, outputs: list[Output], done: Sequence[Bar]) -> None:
+        """Bars made of ticks, and what is made of them. Flat bars fill gaps and are nothing to make others of."""
+        for bar in done:
+            self._say(outputs, bar)
+            if bar.tick_count:
+                self._pass_on(outputs, bar)
+
+    def _say(self, outputs: list[Output], bar: Bar) -> None:
+        self._state.counters["bars"] += 1
+        outputs.append((Topic.BARS, bar))
+
+    def _pass_on(self, outputs: list[Output], bar: Bar) -> None:
+        """Feed one of our own bars to those that are to be made of them by name."""
+        for rollup in self._routes.chained.get((bar.symbol, bar.interval, bar.price), ()):
+            self._feed(outputs, rollup, bar)
 
     def _mark(self, outputs: list[Output], symbol: str, market: Market, now_ns: int) -> None:
         """Add the mark, if there is news and the interval has passed."""
-        if now_ns < market.mark_due_ns or market.news == market.marked:
+        if now_ns < market.mark_due_ns:
+            return
+        news = market.news
+        if news == market.marked:
             return
         market.mark_due_ns = now_ns + self._mark_interval_ns
-        market.marked = market.news
+        market.marked = news
         self._state.counters["marks"] += 1
         outputs.append((Topic.MARKS, mark_of(symbol, market)))
-
-    def _publish(self, done: list[Bar]) -> list[Output]:
-        self._state.counters["bars"] += len(done)
-        return [(Topic.BARS, bar) for bar in done]
 
     def _refuse(self, reason: str) -> tuple[Output, ...]:
         self._state.counters[reason] += 1
         return NOTHING
-
-
-class _Channel:
-    """A tape made ready for the quick way: its lanes by price, and the bounds within which nothing can happen.
-
-    All of it follows from the state and is made anew on restore; bounds that are too narrow cost time, nothing else.
-    """
-
-    __slots__ = ("calm_until_ns", "ceiling", "floor", "fraction", "highs", "lows", "market", "mids", "symbol", "tape")
-
-    def __init__(self, instrument: Instrument, market: Market, tape: Tape) -> None:
-        self.symbol = instrument.symbol
-        self.fraction = instrument.max_spike_fraction
-        self.market = market
-        self.tape = tape
-        lanes = [lane for window in tape.windows for lane in window.lanes]
-        self.lows = tuple(lane for lane in lanes if lane.price in ("bid", "last"))
-        self.highs = tuple(lane for lane in lanes if lane.price == "ask")
-        self.mids = tuple(lane for lane in lanes if lane.price == "mid")
-        self.calm_until_ns = NEVER_NS
-        self.floor, self.ceiling = inf, -inf
-
-    def settle(self, grace_ns: int) -> int:
-        """Draw the bounds anew; returns the first time at which the clock has something to do here."""
-        market, tape = self.market, self.tape
-        self.floor, self.ceiling = quality.calm_band(tape, self.fraction)
-        pending = market.news != market.marked
-        if pending and not tape.suspects and all(window.is_open for window in tape.windows):
-            self.calm_until_ns = min([market.mark_due_ns, *(window.end_ns for window in tape.windows)])
-        else:
-            self.calm_until_ns = NEVER_NS
-        due_ns = market.mark_due_ns if pending else FOREVER_NS
-        return min([due_ns, *(window.end_ns + grace_ns for window in tape.windows if window.is_open)])
-
-
-def _new_state(config: BarBuilderConfig, instruments: Mapping[str, Instrument]) -> State:
-    markets = {symbol: Market(Tape(), Tape(), Closes()) for symbol in instruments}
-    built: set[tuple[str, str, str]] = set()
-    for spec in config.bars:
-        interval_ns = parse_interval(spec.interval)
-        for symbol in spec.symbols:
-            if symbol not in markets:
-                hint = nearest(symbol, list(markets))
-                raise ConfigError(f"key 'barbuilder.bars': symbol '{symbol}' has no [[instruments]] entry; {hint}")
-            for price in spec.prices:
-                if (symbol, spec.interval, price) in built:
-                    raise ConfigError(f"key 'barbuilder.bars': {symbol} {spec.interval} {price} is there twice")
-                built.add((symbol, spec.interval, price))
-            market = markets[symbol]
-            lanes = [Lane(price) for price in spec.prices if price != "last"]
-            if lanes:
-                market.quotes.windows.append(Window(spec.interval, interval_ns, lanes))
-            if "last" in spec.prices:
-                market.trades.windows.append(Window(spec.interval, interval_ns, [Lane("last")]))
-    return State(markets, dict.fromkeys(COUNTERS, 0))

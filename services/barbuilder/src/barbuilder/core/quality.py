@@ -13,8 +13,8 @@ from barbuilder.core.state import Tape
 LEVEL_TICKS = 5
 """So many spikes in a row that agree with one another are a new level."""
 
-REASONS = ("nan", "non_positive", "crossed", "spike", "negative_size", "bad_time", "unknown_symbol")
-"""Every reason for which a tick is quarantined."""
+REASONS = ("nan", "non_positive", "crossed", "spike", "negative_size", "bad_time", "unknown_symbol", "derived")
+"""Every reason for which a tick is quarantined. `derived`: its symbol is the inverse of another, which alone brings its ticks."""
 
 END_OF_TIME_NS = 2**62
 """In 2116. A time outside 1970 to then is its source's mistake, and would make every later tick late."""

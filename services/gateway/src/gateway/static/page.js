@@ -41,8 +41,9 @@ window.barque = (() => {
     if (update.reset) shown.bars = [];
     if (update.resetFills) shown.fills = [];
     Object.assign(shown, update.look);
-    const last = shown.bars.at(-1)?.[0] ?? -Infinity;
-    shown.bars = shown.bars.concat(update.bars.filter((bar) => bar[0] > last));
+    const known = update.reset ? 0 : Math.max(0, (shown.at ?? 0) - update.at); // several bars may open in one ms: count, do not compare
+    shown.bars = shown.bars.concat(update.bars.slice(known));
+    shown.at = update.at + update.bars.length;
     const dropped = Math.max(0, shown.bars.length - shown.keep);
     shown.bars = shown.bars.slice(dropped);
     shown.fills = shown.fills.concat(update.fills).slice(-shown.keep);
