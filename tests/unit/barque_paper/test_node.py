@@ -1,4 +1,4 @@
-"""The exchange model: hand-computed fills, lives of orders, and laws."""
+"""The exchange: which price serves an order, and the lives of orders; hand-computed."""
 
 from __future__ import annotations
 
@@ -8,61 +8,49 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from hypothesis import given
-from hypothesis import strategies as st
+import pytest
 
+from barque.errors import ConfigError
 from barque.messages import (
     Bar,
-    CancelOrder,
-    Fill,
-    Halt,
-    Message,
-    ModifyOrder,
+    CancelRejected,
+    ModifyRejected,
     OrderAccepted,
     OrderCancelled,
     OrderExpired,
+    OrderModified,
     OrderRejected,
     RejectReason,
     Resume,
-    SubmitOrder,
+    Topic,
 )
-from barque_paper import PaperConfig, PaperNode
+from barque.node import ASLEEP, AWAKE, Sleeper
+from barque_paper import PaperSymbolConfig
 from tests.support.builders import MINUTE, NS, T0, a_bar, a_quote, a_trade, an_order, clock, eurusd, usdjpy
 from tests.support.data import data_file
+from tests.support.exchange import (
+    a_cancel,
+    a_change,
+    a_halt,
+    a_limit,
+    a_stop,
+    feed,
+    fills,
+    kinds,
+    paper,
+    told,
+    traded,
+)
 
 DAY = 86_400 * NS
+HOUR = 3_600 * NS
 
 
-def paper(**config: Any) -> PaperNode:
-    return PaperNode(PaperConfig(**config), [eurusd(), usdjpy()])
+def a_flat_bar(at: int, level: float, **changes: Any) -> Bar:
+    return a_bar(at, **({"open": level, "high": level, "low": level, "close": level} | changes))
 
 
-def feed(node: PaperNode, *messages: Message) -> list[Message]:
-    return [output for message in messages for _, output in node.handle(message)]
-
-
-def kinds(messages: list[Message]) -> list[str]:
-    return [type(message).__name__ for message in messages]
-
-
-def fills(messages: list[Message]) -> list[Fill]:
-    return [message for message in messages if isinstance(message, Fill)]
-
-
-def a_cancel(order_id: str = "o1", at: int = T0) -> CancelOrder:
-    return CancelOrder(order_id=order_id, cause="c", root="r", strategy_id="s1", account="paper", symbol="EURUSD", ts_event_ns=at)
-
-
-def a_change(**changes: Any) -> ModifyOrder:
-    base: dict[str, Any] = {"order_id": "o1", "cause": "c", "root": "r", "strategy_id": "s1", "account": "paper"}
-    return ModifyOrder(**(base | {"symbol": "EURUSD", "ts_event_ns": T0} | changes))
-
-
-def a_halt(at: int = T0) -> Halt:
-    return Halt(command_id="h", ts_event_ns=at, actor="me")
-
-
-# -- quotes --------------------------------------------------------------------------------------------------------------
+# -- ticks ---------------------------------------------------------------------------------------------------------------
 
 
 def test_a_buy_fills_at_the_ask_and_a_sell_at_the_bid_of_the_latest_quote() -> None:
@@ -80,6 +68,7 @@ def test_a_buy_fills_at_the_ask_and_a_sell_at_the_bid_of_the_latest_quote() -> N
         venue_order_id="P-b",
     )
     assert (bought.exec_id, bought.price, bought.cause, bought.root) == ("b-1", Decimal("1.38690"), "s1/1/0", "r")
+    assert (bought.quantity, bought.leaves_quantity) == (1, 0)
     assert fills(feed(node, an_order(order_id="s", side="sell")))[0].price == Decimal("1.38680")
 
 
@@ -87,6 +76,12 @@ def test_a_symbol_with_trades_fills_at_the_last_price() -> None:
     node = paper()
     feed(node, a_trade(price=1.5))
     assert fills(feed(node, an_order()))[0].price == Decimal("1.50000")
+
+
+def test_quotes_serve_before_trades() -> None:
+    node = paper()
+    feed(node, a_quote(bid=1.3868, ask=1.3869), a_trade(T0 + 1, price=1.5))
+    assert fills(feed(node, an_order()))[0].price == Decimal("1.38690")
 
 
 def test_a_market_order_before_the_first_quote_waits_for_it() -> None:
@@ -103,21 +98,28 @@ def test_with_latency_an_order_fills_at_the_first_quote_after_it() -> None:
     assert [fill.price for fill in fills(said)] == [Decimal("1.60000")]
 
 
-def test_an_unusable_quote_is_no_price() -> None:
+def test_nobody_sells_where_a_quote_has_no_ask() -> None:
     node = paper()
     feed(node, an_order())
-    assert feed(node, a_quote(ask=float("nan")), a_quote(ask=0.0), a_quote(ask=float("inf"))) == []
+    assert feed(node, a_quote(ask=float("nan")), a_quote(ask=0.0), a_quote(ask=float("inf")), a_quote(ask=-1.0)) == []
+    assert traded(feed(node, an_order(order_id="s", side="sell"))) == [("s", "1", "1.3868")]
+
+
+def test_a_side_that_a_quote_leaves_out_is_as_it_was() -> None:
+    node = paper()
+    feed(node, a_quote(bid=1.1, ask=1.2), a_quote(T0 + 1, bid=1.15, ask=float("nan")), a_quote(T0, bid=9.0, ask=9.1))
+    assert traded(feed(node, an_order(order_id="b"), an_order(order_id="s", side="sell"))) == [
+        ("b", "1", "1.2"),
+        ("s", "1", "1.15"),
+    ]
 
 
 def test_a_limit_fills_at_the_better_quote_and_a_stop_at_the_worse_one() -> None:
     node = paper()
     feed(node, a_quote(bid=1.3868, ask=1.3869))
-    feed(node, an_order(order_id="limit", order_type="limit", limit_price=Decimal("1.3860")))
-    feed(node, an_order(order_id="stop", order_type="stop", stop_price=Decimal("1.3880")))
-    (limit,) = feed(node, a_quote(T0 + 1, bid=1.3857, ask=1.3858))
-    (stop,) = feed(node, a_quote(T0 + 2, bid=1.3882, ask=1.3883))
-    assert (limit.order_id, limit.price) == ("limit", Decimal("1.38580"))
-    assert (stop.order_id, stop.price) == ("stop", Decimal("1.38830"))
+    feed(node, a_limit("1.3860", order_id="limit"), a_stop("1.3880", order_id="stop"))
+    assert traded(feed(node, a_quote(T0 + 1, bid=1.3857, ask=1.3858))) == [("limit", "1", "1.3858")]
+    assert traded(feed(node, a_quote(T0 + 2, bid=1.3882, ask=1.3883))) == [("stop", "1", "1.3883")]
 
 
 # -- bars ----------------------------------------------------------------------------------------------------------------
@@ -135,7 +137,31 @@ def test_in_bar_replay_a_buy_fills_at_the_open_of_the_next_ask_bar() -> None:
 def test_mid_bars_serve_where_a_symbol_never_had_the_needed_side() -> None:
     node = paper()
     feed(node, an_order(), a_bar(T0, price="bid"))
-    assert fills(feed(node, a_bar(T0, price="mid", open=1.25)))[0].price == Decimal("1.25000")
+    assert fills(feed(node, a_flat_bar(T0, 1.25, price="mid")))[0].price == Decimal("1.25000")
+
+
+def test_a_side_of_its_own_serves_before_the_middle_and_the_middle_before_the_last_price() -> None:
+    levels = {"last": 1.1, "mid": 1.2, "bid": 1.3, "ask": 1.4}
+    for kinds_there, bought, sold in (("last mid bid ask", "1.4", "1.3"), ("last mid", "1.2", "1.2"), ("last", "1.1", "1.1")):
+        node = paper(fill_at="close")
+        feed(node, *(a_flat_bar(T0, levels[kind], price=kind) for kind in kinds_there.split()))
+        said = feed(node, an_order(T0 + MINUTE, order_id="b"), an_order(T0 + MINUTE, order_id="s", side="sell"))
+        assert traded(said) == [("b", "1", bought), ("s", "1", sold)]
+
+
+def test_a_buy_is_served_by_bid_bars_where_there_are_no_others_but_not_by_the_first_of_all() -> None:
+    """The ask bar of the first minute may come after its bid bar; by the second bid bar it would have come."""
+    spread = PaperSymbolConfig(symbol="EURUSD", spread_ticks=3)
+    node = paper(symbols=(spread,))
+    feed(node, an_order())
+    assert feed(node, a_flat_bar(T0, 1.1)) == []
+    assert traded(feed(node, a_flat_bar(T0 + MINUTE, 1.2))) == [("o1", "1", "1.20003")]
+    other = paper(symbols=(spread,))
+    feed(other, an_order(), a_flat_bar(T0, 1.1))
+    assert traded(feed(other, a_flat_bar(T0, 1.15, price="ask"))) == [("o1", "1", "1.15")]
+    seller = paper(symbols=(spread,))
+    feed(seller, a_flat_bar(T0, 1.1, price="ask"), an_order(T0 + MINUTE, side="sell"))
+    assert traded(feed(seller, a_flat_bar(T0 + MINUTE, 1.2, price="ask"))) == [("o1", "1", "1.19997")]
 
 
 def test_a_bar_that_opened_before_the_order_never_fills_it() -> None:
@@ -146,119 +172,157 @@ def test_a_bar_that_opened_before_the_order_never_fills_it() -> None:
     assert len(fills(feed(node, a_bar(T0 + 2 * MINUTE, price="ask")))) == 1
 
 
+def test_with_latency_an_order_fills_at_the_first_bar_that_opens_after_it() -> None:
+    node = paper(latency_ms=1)
+    feed(node, a_bar(T0, price="ask"), an_order(T0 + MINUTE))
+    assert feed(node, a_bar(T0 + MINUTE, price="ask")) == []
+    assert len(fills(feed(node, a_bar(T0 + 2 * MINUTE, price="ask")))) == 1
+
+
 def test_bars_of_a_quoted_symbol_are_ignored() -> None:
     node = paper()
-    feed(node, a_quote(), an_order(order_type="limit", limit_price=Decimal("1.0")))
+    feed(node, a_quote(), a_limit("1.0"))
     assert feed(node, a_bar(T0 + MINUTE, price="ask", low=0.5)) == []
-
-
-def test_resting_orders_follow_gap_logic_on_bars() -> None:
-    """Each row: order, bar (open, high, low), expected price and whether at the open."""
-    table: list[tuple[dict[str, Any], tuple[float, float, float], str | None, bool]] = [
-        ({"order_type": "limit", "limit_price": "1.10"}, (1.12, 1.13, 1.09), "1.10", False),
-        ({"order_type": "limit", "limit_price": "1.10"}, (1.08, 1.13, 1.07), "1.08", True),
-        ({"order_type": "limit", "limit_price": "1.10"}, (1.12, 1.13, 1.11), None, False),
-        ({"order_type": "stop", "stop_price": "1.15"}, (1.12, 1.16, 1.11), "1.15", False),
-        ({"order_type": "stop", "stop_price": "1.15"}, (1.17, 1.18, 1.16), "1.17", True),
-        ({"side": "sell", "order_type": "limit", "limit_price": "1.15"}, (1.12, 1.16, 1.11), "1.15", False),
-        ({"side": "sell", "order_type": "limit", "limit_price": "1.15"}, (1.17, 1.18, 1.16), "1.17", True),
-        ({"side": "sell", "order_type": "stop", "stop_price": "1.10"}, (1.12, 1.13, 1.09), "1.10", False),
-        ({"side": "sell", "order_type": "stop", "stop_price": "1.10"}, (1.08, 1.13, 1.07), "1.08", True),
-        ({"order_type": "stop_limit", "stop_price": "1.15", "limit_price": "1.16"}, (1.12, 1.16, 1.11), "1.15", False),
-        ({"order_type": "stop_limit", "stop_price": "1.15", "limit_price": "1.16"}, (1.18, 1.19, 1.15), "1.16", False),
-        ({"order_type": "stop_limit", "stop_price": "1.15", "limit_price": "1.14"}, (1.12, 1.16, 1.11), None, False),
-    ]
-    for terms, (opened, high, low), price, at_open in table:
-        node = paper()
-        terms = {k: Decimal(v) if k.endswith("_price") else v for k, v in terms.items()}
-        feed(node, an_order(**terms))
-        side = "bid" if terms.get("side") == "sell" else "ask"
-        filled = fills(feed(node, a_bar(price=side, open=opened, high=high, low=low)))
-        expected = [] if price is None else [(Decimal(price), T0 if at_open else T0 + MINUTE)]
-        assert [(f.price, f.ts_event_ns) for f in filled] == expected, terms
-
-
-def test_a_stop_limit_touched_in_one_bar_is_a_limit_order_in_the_next() -> None:
-    node = paper()
-    feed(node, an_order(order_type="stop_limit", stop_price=Decimal("1.15"), limit_price=Decimal("1.14")))
-    assert feed(node, a_bar(price="ask", open=1.12, high=1.16, low=1.11)) == []
-    (fill,) = feed(node, a_bar(T0 + MINUTE, price="ask", open=1.15, high=1.15, low=1.13))
-    assert fill.price == Decimal("1.14000")
-
-
-def test_when_a_bar_touches_both_exits_the_stop_comes_first() -> None:
-    node = paper()
-    feed(node, an_order(order_id="tp", side="sell", order_type="limit", limit_price=Decimal("1.2"), oco_group="g"))
-    feed(node, an_order(order_id="sl", side="sell", order_type="stop", stop_price=Decimal("1.1"), oco_group="g"))
-    said = feed(node, a_bar(open=1.15, high=1.3, low=1.0))
-    assert [(type(m).__name__, m.order_id) for m in said] == [("Fill", "sl"), ("OrderCancelled", "tp")]
 
 
 def test_of_several_intervals_the_finest_serves() -> None:
     node = paper()
     feed(node, *(a_bar(T0 + i * MINUTE, price="ask", low=1.2) for i in range(5)))
-    feed(node, an_order(T0, order_id="late", order_type="limit", limit_price=Decimal("1.1")))
+    feed(node, a_limit("1.1", order_id="late"))
     assert feed(node, a_bar(T0, 5 * MINUTE, interval="5m", price="ask", low=1.0)) == []
 
 
-# -- lives of orders -----------------------------------------------------------------------------------------------------
+def test_of_bars_that_open_together_the_shorter_and_the_later_of_a_series_serve() -> None:
+    """At T0 + 5 minutes the close of five minutes is fresh; that of the only minute inside is not."""
+    five, one = a_flat_bar(T0, 1.1, interval_ns=5 * MINUTE, price="ask"), a_flat_bar(T0, 1.2, price="ask")
+    for bars in ((one, five), (five, one)):
+        node = paper(fill_at="close")
+        assert kinds(feed(node, *bars, an_order())) == ["OrderAccepted"]
+    ticks = paper(fill_at="close")
+    shape: dict[str, Any] = {"interval": "range:10", "price": "ask", "interval_ns": 0}
+    feed(ticks, a_flat_bar(T0, 1.1, **shape), a_flat_bar(T0, 1.2, seq=1, **shape), a_flat_bar(T0, 1.3, **shape))
+    assert traded(feed(ticks, an_order())) == [("o1", "1", "1.2")]
 
 
-def test_a_bracket_trades_only_after_its_entry_and_one_exit_cancels_the_other() -> None:
+def test_a_bar_with_impossible_prices_trades_nothing() -> None:
+    for fault in ({"low": 1.4}, {"high": float("nan")}, {"open": 0.0}, {"low": -1.0}, {"high": float("inf")}, {"open": 1.3}):
+        node = paper()
+        feed(node, an_order())
+        assert feed(node, a_bar(price="ask", **fault)) == [], fault
+        assert len(fills(feed(node, a_bar(T0 + MINUTE, price="ask")))) == 1
+
+
+def test_symbols_without_an_instrument_are_not_traded_here() -> None:
     node = paper()
-    feed(node, a_quote(bid=1.20, ask=1.21))
-    feed(node, an_order(order_id="e", order_type="limit", limit_price=Decimal("1.15")))
-    exits = {"side": "sell", "parent_id": "e", "oco_group": "e"}
-    held = feed(node, an_order(order_id="tp", order_type="limit", limit_price=Decimal("1.18"), **exits))
-    held += feed(node, an_order(order_id="sl", order_type="stop", stop_price=Decimal("1.10"), **exits))
-    assert kinds(held) == ["OrderAccepted", "OrderAccepted"]
-    assert [m.order_id for m in feed(node, a_quote(T0 + 1, bid=1.14, ask=1.15))] == ["e"]
-    said = feed(node, a_quote(T0 + 2, bid=1.19, ask=1.20))
-    assert [(type(m).__name__, m.order_id) for m in said] == [("Fill", "tp"), ("OrderCancelled", "sl")]
+    assert feed(node, a_bar(symbol="XAUUSD"), a_quote(symbol="XAUUSD"), a_trade(symbol="XAUUSD")) == []
 
 
-def test_exits_that_arrive_after_their_entry_has_filled_work_at_once() -> None:
-    node = paper()
-    feed(node, a_quote(bid=1.20, ask=1.21), an_order(order_id="e"))
-    exits = {"side": "sell", "parent_id": "e", "oco_group": "e"}
-    tp = feed(node, an_order(order_id="tp", order_type="limit", limit_price=Decimal("1.19"), **exits))
-    sl = feed(node, an_order(order_id="sl", order_type="stop", stop_price=Decimal("1.10"), **exits))
-    assert (kinds(tp), kinds(sl)) == (["OrderAccepted", "Fill"], ["OrderAccepted", "OrderCancelled"])
+# -- fill_at = "close" ---------------------------------------------------------------------------------------------------
 
 
-def test_children_of_an_entry_that_never_fills_are_cancelled() -> None:
-    node = paper()
-    feed(node, an_order(order_id="e"), an_order(order_id="c", parent_id="e"))
-    assert [m.order_id for m in feed(node, a_cancel("e"))] == ["e", "c"]
-    (orphan,) = feed(node, an_order(order_id="d", parent_id="e"))
-    assert (type(orphan), orphan.reason) == (OrderRejected, RejectReason.UNKNOWN_ORDER)
+def test_at_the_close_a_market_order_fills_at_once_at_the_close_of_the_bar_that_has_just_closed() -> None:
+    node = paper(fill_at="close")
+    feed(node, a_bar(T0, price="bid", close=1.3868), a_bar(T0, price="ask", close=1.3870))
+    (fill,) = fills(feed(node, an_order(T0 + MINUTE)))
+    assert (fill.price, fill.ts_event_ns) == (Decimal("1.38700"), T0 + MINUTE)
+    assert fills(feed(node, an_order(T0 + MINUTE, order_id="s", side="sell")))[0].price == Decimal("1.38680")
 
 
-def test_a_cancel_withdraws_a_working_order_and_touches_no_finished_one() -> None:
+def test_at_the_close_only_market_orders_fill_at_once() -> None:
+    node = paper(fill_at="close")
+    feed(node, a_bar(T0, price="ask", open=1.3, low=1.2, high=1.4, close=1.3))
+    assert kinds(feed(node, a_limit("1.35", order_id="l"), a_stop("1.25", order_id="s"))) == ["OrderAccepted"] * 2
+    said = feed(node, a_bar(T0 + MINUTE, price="ask", open=1.31, low=1.2, high=1.4))
+    assert traded(said) == [("l", "1", "1.31"), ("s", "1", "1.31")]
+
+
+def test_a_close_that_is_as_old_as_its_bar_is_long_fills_nothing_and_the_next_open_does() -> None:
+    node = paper(fill_at="close")
+    feed(node, a_bar(T0, price="ask", close=1.3868), clock(T0 + 2 * MINUTE - 1))
+    assert traded(feed(node, an_order(order_id="young"))) == [("young", "1", "1.3868")]
+    feed(node, clock(T0 + 2 * MINUTE))
+    assert kinds(feed(node, an_order(order_id="old"))) == ["OrderAccepted"]
+    assert traded(feed(node, a_flat_bar(T0 + 2 * MINUTE, 1.5, price="ask"))) == [("old", "1", "1.5")]
+
+
+def test_at_the_close_a_bracket_guards_from_the_next_bar_on() -> None:
+    node = paper(fill_at="close")
+    feed(node, a_bar(T0, price="bid", low=1.1, high=1.4, open=1.3, close=1.3))
+    feed(node, an_order(T0 + MINUTE, order_id="e"), a_stop("1.2", side="sell", order_id="sl", parent_id="e"))
+    said = feed(node, a_bar(T0 + MINUTE, price="bid", low=1.1, high=1.4, open=1.3, close=1.3))
+    assert traded(said) == [("sl", "1", "1.2")]
+
+
+def test_ticks_have_no_close() -> None:
+    node = paper(fill_at="close")
+    feed(node, a_quote(), a_bar(T0 - MINUTE, price="ask", close=1.3868))
+    assert traded(feed(node, an_order())) == [("o1", "1", "1.3869")]
+
+
+# -- cancel and modify ---------------------------------------------------------------------------------------------------
+
+
+def test_a_cancel_withdraws_a_working_order_and_is_refused_for_a_finished_one() -> None:
     node = paper()
     feed(node, an_order())
     (cancelled,) = feed(node, a_cancel())
     assert (type(cancelled), cancelled.filled_quantity, cancelled.cause) == (OrderCancelled, Decimal(0), "s1/1/0")
     (refused,) = feed(node, a_cancel())
-    assert (type(refused), refused.reason) == (OrderRejected, RejectReason.UNKNOWN_ORDER)
+    assert (type(refused), refused.reason, refused.cause) == (CancelRejected, RejectReason.UNKNOWN_ORDER, "c")
     assert feed(node, a_quote()) == []
 
 
 def test_a_modified_limit_trades_at_its_new_price() -> None:
     node = paper()
-    feed(node, a_quote(ask=1.3869), an_order(order_type="limit", limit_price=Decimal("1.0")))
-    said = feed(node, a_change(limit_price=Decimal("1.4"), quantity=Decimal(3)))
-    assert kinds(said) == ["OrderAccepted", "Fill"]
-    assert (said[1].quantity, said[1].price) == (Decimal(3), Decimal("1.38690"))
-    assert feed(node, a_change(quantity=Decimal(1)))[0].reason is RejectReason.UNKNOWN_ORDER
+    feed(node, a_quote(ask=1.3869), a_limit("1.0"))
+    modified, fill = feed(node, a_change(limit_price=Decimal("1.4"), quantity=Decimal(3)))
+    assert modified == OrderModified(
+        order_id="o1",
+        cause="m",
+        root="r2",
+        strategy_id="s1",
+        account="paper",
+        symbol="EURUSD",
+        ts_event_ns=T0,
+        quantity=Decimal(3),
+        limit_price=Decimal("1.4"),
+    )
+    assert (fill.quantity, fill.price) == (Decimal(3), Decimal("1.38690"))
+    (refused,) = feed(node, a_change(quantity=Decimal(1)))
+    assert (type(refused), refused.reason) == (ModifyRejected, RejectReason.UNKNOWN_ORDER)
+
+
+def test_a_modified_order_meets_no_bar_that_opened_before() -> None:
+    node = paper()
+    feed(node, a_limit("1.1"), a_bar(T0, price="ask"))
+    feed(node, a_change(limit_price=Decimal("1.5"), ts_event_ns=T0 + MINUTE))
+    assert traded(feed(node, a_bar(T0 + MINUTE, price="ask"))) == [("o1", "1", "1.3868")]
 
 
 def test_a_modification_that_makes_no_sense_leaves_the_order_as_it_was() -> None:
-    node = paper()
-    feed(node, an_order(order_type="limit", limit_price=Decimal("1.0")))
-    (refused,) = feed(node, a_change(quantity=Decimal(-1)))
-    assert refused.reason is RejectReason.QUANTITY
-    assert fills(feed(node, a_quote(ask=0.9)))[0].quantity == Decimal(1)
+    table: list[tuple[dict[str, Any], RejectReason]] = [
+        ({"quantity": Decimal(-1)}, RejectReason.QUANTITY),
+        ({"quantity": Decimal(6)}, RejectReason.ORDER_SIZE_LIMIT),
+        ({"limit_price": Decimal("0")}, RejectReason.PRICE),
+        ({"limit_price": Decimal("1.000001")}, RejectReason.PRICE),
+    ]
+    for change, reason in table:
+        node = paper(max_order_quantity=Decimal(5))
+        feed(node, a_limit("1.0"))
+        (refused,) = feed(node, a_change(**change))
+        assert (type(refused), refused.reason, refused.cause) == (ModifyRejected, reason, "m"), change
+        assert traded(feed(node, a_quote(ask=0.9))) == [("o1", "1", "0.9")]
+
+
+def test_a_modification_waits_out_the_latency_again() -> None:
+    node = paper(latency_ms=1)
+    feed(node, a_limit("1.0"), a_quote(T0 + 5_000_000, ask=1.2))
+    assert kinds(feed(node, a_change(limit_price=Decimal("1.3"), ts_event_ns=T0 + 6_000_000))) == ["OrderModified"]
+    assert feed(node, a_quote(T0 + 6_500_000, ask=1.2)) == []
+    assert traded(feed(node, a_quote(T0 + 7_000_000, ask=1.25))) == [("o1", "1", "1.25")]
+
+
+# -- time in force -------------------------------------------------------------------------------------------------------
 
 
 def test_ioc_and_fok_get_one_attempt() -> None:
@@ -266,36 +330,83 @@ def test_ioc_and_fok_get_one_attempt() -> None:
         node = paper()
         assert kinds(feed(node, an_order(order_id="0", time_in_force=kind))) == ["OrderAccepted", "OrderCancelled"]
         feed(node, a_quote())
-        said = feed(node, an_order(order_type="limit", limit_price=Decimal("1.0"), time_in_force=kind))
-        assert kinds(said) == ["OrderAccepted", "OrderCancelled"]
+        assert kinds(feed(node, a_limit("1.0", time_in_force=kind))) == ["OrderAccepted", "OrderCancelled"]
         assert kinds(feed(node, an_order(order_id="2", time_in_force=kind))) == ["OrderAccepted", "Fill"]
+
+
+def test_on_bars_the_one_attempt_is_the_next_bar() -> None:
+    node = paper()
+    feed(node, a_bar(T0, price="ask"))
+    for order in (a_limit("1.3867", order_id="hit"), a_limit("1.3866", order_id="miss")):
+        assert kinds(feed(node, an_order(T0 + MINUTE, **_terms(order), time_in_force="ioc"))) == ["OrderAccepted"]
+    said = feed(node, a_bar(T0 + MINUTE, price="ask"))
+    assert sorted(told(said)) == [("Fill", "hit"), ("OrderCancelled", "miss")]
+
+
+def _terms(order: Any) -> dict[str, Any]:
+    return {name: getattr(order, name) for name in ("order_id", "order_type", "limit_price")}
 
 
 def test_an_order_expires_when_its_time_has_passed() -> None:
     node = paper()
     feed(node, an_order(time_in_force="gtd", valid_until_ns=T0 + 10))
     assert feed(node, clock(T0 + 10)) == []
-    assert kinds(feed(node, clock(T0 + 11))) == ["OrderExpired"]
+    (expired,) = feed(node, clock(T0 + 11))
+    assert (type(expired), expired.ts_event_ns) == (OrderExpired, T0 + 10)
     feed(node, an_order(T0 + 20, order_id="o2", valid_until_ns=T0 + 30))
     assert kinds(feed(node, a_quote(T0 + 31))) == ["OrderExpired"]
+    assert kinds(feed(node, an_order(T0 + 40, order_id="o3", valid_until_ns=T0 + 30))) == ["OrderAccepted", "OrderExpired"]
 
 
-def test_a_day_order_ends_with_the_utc_day() -> None:
-    node = paper()
-    feed(node, an_order(T0 + 5, time_in_force="day", order_type="limit", limit_price=Decimal("1.0")))
-    assert feed(node, clock(T0 + DAY - 1)) == []
-    (expired,) = feed(node, clock(T0 + DAY))
-    assert type(expired) is OrderExpired
+def test_a_day_order_ends_with_the_trading_day_of_its_instrument() -> None:
+    """T0 is Thursday, 1 May 2014, 00:00 UTC: in New York it is 20:00 of the day before, and summer. The FX day ends at 17:00
+    there, which is 21:00 UTC; the day of a market that never closes ends at midnight UTC; New York's exchange closes at 16:00."""
+    friday = T0 + DAY
+    table = [
+        (eurusd(), T0 + 5, T0 + 21 * HOUR),
+        (eurusd(), T0 + 21 * HOUR, friday + 21 * HOUR),
+        (eurusd(), friday + 22 * HOUR, friday + 3 * DAY + 21 * HOUR),
+        (eurusd(calendar="24/7"), T0 + 5, T0 + DAY),
+        (eurusd(calendar="XNYS"), T0 + 5, T0 + 20 * HOUR),
+        (eurusd(calendar="XNYS"), friday + 20 * HOUR, friday + 3 * DAY + 20 * HOUR),
+    ]
+    for instrument, accepted_ns, end_ns in table:
+        node = paper(instrument)
+        feed(node, an_order(accepted_ns, time_in_force="day", order_type="limit", limit_price=Decimal("1.0")))
+        assert feed(node, clock(end_ns - 1)) == []
+        (expired,) = feed(node, clock(end_ns))
+        assert (type(expired), expired.ts_event_ns) == (OrderExpired, end_ns - 1)
+
+
+def test_a_day_order_for_an_unknown_calendar_is_rejected() -> None:
+    (refused,) = feed(paper(eurusd(calendar="XNIS")), an_order(time_in_force="day"))
+    assert (type(refused), refused.reason) == (OrderRejected, RejectReason.UNSUPPORTED)
+    assert "'XNIS'" in refused.detail
+
+
+def test_on_bars_a_day_order_lives_to_see_the_last_bar_of_its_day() -> None:
+    """The clock of an instant comes before its bars."""
+    node = paper(eurusd(calendar="24/7"))
+    feed(node, a_bar(T0, price="ask"), a_limit("1.2", time_in_force="day"))
+    last = T0 + DAY - MINUTE
+    said = feed(node, a_bar(last - MINUTE, price="ask"), clock(T0 + DAY), a_bar(last, price="ask", low=1.1))
+    assert traded(said) == [("o1", "1", "1.2")]
+    feed(node, a_limit("1.0", order_id="o2", time_in_force="day"))
+    assert feed(node, clock(T0 + 2 * DAY), clock(T0 + 2 * DAY + MINUTE - 1)) == []
+    assert told(feed(node, clock(T0 + 2 * DAY + MINUTE))) == [("OrderExpired", "o2")]
 
 
 def test_an_order_whose_time_ends_inside_a_bar_may_still_trade_at_its_open() -> None:
+    terms: dict[str, Any] = {"valid_until_ns": T0 + 10}
     node = paper()
-    terms: dict[str, Any] = {"order_type": "limit", "limit_price": Decimal("1.1"), "valid_until_ns": T0 + 10}
-    feed(node, an_order(order_id="gap", **terms))
+    feed(node, a_limit("1.1", order_id="gap", **terms))
     assert fills(feed(node, a_bar(price="ask", open=1.05, low=1.0, high=1.2)))[0].price == Decimal("1.05000")
     node = paper()
-    feed(node, an_order(order_id="inside", **terms))
+    feed(node, a_limit("1.1", order_id="inside", **terms))
     assert kinds(feed(node, a_bar(price="ask", open=1.15, low=1.0, high=1.2))) == ["OrderExpired"]
+
+
+# -- what is refused -----------------------------------------------------------------------------------------------------
 
 
 def test_a_halt_refuses_new_orders_and_keeps_working_ones() -> None:
@@ -308,113 +419,97 @@ def test_a_halt_refuses_new_orders_and_keeps_working_ones() -> None:
     assert kinds(feed(node, an_order(order_id="newer"))) == ["OrderAccepted", "Fill"]
 
 
-def test_a_repeated_order_is_ignored_whether_working_or_finished() -> None:
+def test_a_repeated_order_is_ignored_whether_working_finished_or_rejected() -> None:
     node = paper()
     feed(node, an_order())
     assert feed(node, an_order()) == []
     feed(node, a_quote())
     assert feed(node, an_order()) == []
-    assert node.counters == {"orders_repeated": 2}
+    feed(node, an_order(order_id="bad", quantity=Decimal(0)))
+    assert feed(node, an_order(order_id="bad")) == []
+    assert node.counters == {"orders_repeated": 3}
 
 
-def test_orders_of_another_account_are_not_ours() -> None:
-    assert feed(paper(), an_order(account="other"), a_quote()) == []
+def test_a_thousand_orders_later_the_last_512_are_still_known_and_the_state_is_small() -> None:
+    node = paper()
+    feed(node, a_quote())
+    for number in range(3000):
+        feed(node, an_order(order_id=f"{number:020d}"))
+        if number % 600 == 599:
+            for past in range(number, number - 512, -1):
+                assert feed(node, an_order(order_id=f"{past:020d}")) == []
+    assert len(node.snapshot()) < 64_000
+
+
+def test_orders_and_requests_of_another_account_are_not_ours() -> None:
+    other = {"account": "other"}
+    assert feed(paper(), an_order(**other), a_cancel(**other), a_change(**other), a_quote()) == []
 
 
 def test_what_the_exchange_cannot_do_is_rejected_with_a_reason() -> None:
     table: list[tuple[dict[str, Any], RejectReason]] = [
         ({"symbol": "XAUUSD"}, RejectReason.UNKNOWN_SYMBOL),
-        ({"order_type": "trailing_stop"}, RejectReason.UNSUPPORTED),
+        ({"symbol": "JPYUSD"}, RejectReason.NOT_TRADABLE),
+        ({"order_type": "trailing_stop"}, RejectReason.PRICE),
+        ({"order_type": "trailing_stop", "trail_amount": Decimal("0.000001")}, RejectReason.PRICE),
+        ({"order_type": "trailing_stop", "trail_amount": Decimal(1), "stop_price": Decimal(-1)}, RejectReason.PRICE),
         ({"quantity": Decimal(0)}, RejectReason.QUANTITY),
         ({"quantity": Decimal("NaN")}, RejectReason.QUANTITY),
+        ({"quantity": Decimal("1.5")}, RejectReason.QUANTITY),
+        ({"quantity": Decimal(11)}, RejectReason.ORDER_SIZE_LIMIT),
         ({"order_type": "limit"}, RejectReason.PRICE),
+        ({"order_type": "limit", "limit_price": Decimal("1.123456")}, RejectReason.PRICE),
         ({"order_type": "stop", "stop_price": Decimal("Infinity")}, RejectReason.PRICE),
+        ({"order_type": "stop_limit", "stop_price": Decimal("1.1")}, RejectReason.PRICE),
         ({"time_in_force": "gtd"}, RejectReason.UNSUPPORTED),
         ({"parent_id": "nobody"}, RejectReason.UNKNOWN_ORDER),
     ]
+    inverse = usdjpy(symbol="JPYUSD", inverts="USDJPY")
     for terms, reason in table:
-        (refused,) = feed(paper(), an_order(**terms))
+        node = paper(eurusd(), usdjpy(), inverse, max_order_quantity=Decimal(10))
+        (refused,) = feed(node, an_order(**terms))
         assert (type(refused), refused.reason) == (OrderRejected, reason), terms
+        assert refused.detail.startswith("order o1: ")
 
 
-# -- costs ---------------------------------------------------------------------------------------------------------------
+def test_outside_the_session_orders_are_rejected_where_asked_for() -> None:
+    """3 May 2014 is a Saturday; FX opens again on Sunday at 17:00 in New York, 21:00 UTC."""
+    node = paper(trade_only_in_session=True)
+    feed(node, a_quote())
+    closed, opens = T0 + 2 * DAY, T0 + 3 * DAY + 21 * HOUR
+    (refused,) = feed(node, an_order(closed, order_id="closed"))
+    assert (type(refused), refused.reason) == (OrderRejected, RejectReason.MARKET_CLOSED)
+    assert kinds(feed(node, an_order(opens, order_id="open"))) == ["OrderAccepted", "Fill"]
+    assert kinds(feed(paper(), an_order(closed))) == ["OrderAccepted"]
 
 
-def test_slippage_is_against_us_and_commission_has_a_minimum() -> None:
-    """Buy at 1.3869 × 1.0005 = 1.38759345, sell at 1.3868 × 0.9995 = 1.3861066; 0.1 % of 138,759 USD = 138.759."""
-    costs = {"slippage_fraction": Decimal("0.0005"), "commission_fraction": Decimal("0.001"), "commission_min": Decimal(1)}
-    node = paper(**costs)
-    feed(node, a_quote(bid=1.3868, ask=1.3869))
-    bought = fills(feed(node, an_order(order_id="b")))[0]
-    sold = fills(feed(node, an_order(order_id="s", side="sell", quantity=Decimal("0.001"))))[0]
-    assert (bought.price, bought.commission, bought.commission_currency) == (Decimal("1.38759"), Decimal("138.759"), "USD")
-    assert (sold.price, sold.commission) == (Decimal("1.38611"), Decimal(1))
+def test_an_exchange_whose_symbols_are_not_configured_says_which() -> None:
+    with pytest.raises(ConfigError, match=r"paper\.symbols.*'EURUSB'.*EURUSD"):
+        paper(symbols=(PaperSymbolConfig(symbol="EURUSB"),))
 
 
-def test_slippage_never_passes_a_limit() -> None:
-    node = paper(slippage_fraction=Decimal("0.01"))
-    feed(node, a_quote(ask=1.3869))
-    said = feed(node, an_order(order_type="limit", limit_price=Decimal("1.3870")))
-    assert fills(said)[0].price == Decimal("1.3870")
+# -- sleep ---------------------------------------------------------------------------------------------------------------
 
 
-# -- laws and recordings -------------------------------------------------------------------------------------------------
+def test_it_sleeps_through_prices_while_no_order_works_and_to_the_first_deadline() -> None:
+    node = paper()
+    assert isinstance(node, Sleeper)
 
-_orders = st.builds(
-    an_order,
-    st.integers(0, 600).map(lambda s: T0 + s * NS),
-    order_id=st.sampled_from([f"o{i}" for i in range(12)]),
-    side=st.sampled_from(["buy", "sell"]),
-    order_type=st.sampled_from(["market", "limit", "stop", "stop_limit", "trailing_stop"]),
-    quantity=st.integers(1, 5).map(Decimal),
-    limit_price=st.sampled_from([None, Decimal("1.38"), Decimal("1.39"), Decimal("1.40")]),
-    stop_price=st.sampled_from([None, Decimal("1.38"), Decimal("1.39"), Decimal("1.40")]),
-    time_in_force=st.sampled_from(["day", "gtc", "ioc", "fok", "gtd"]),
-    valid_until_ns=st.sampled_from([None, T0 + 300 * NS]),
-    parent_id=st.sampled_from([None, None, "o1", "o2"]),
-    oco_group=st.sampled_from([None, None, "g"]),
-)
-_prices = st.sampled_from([1.37, 1.38, 1.385, 1.39, 1.395, 1.40, 1.41])
-_quotes = st.builds(a_quote, st.integers(0, 600).map(lambda s: T0 + s * NS), bid=_prices, ask=_prices)
-_bars = st.builds(
-    lambda at, side, prices: a_bar(at, price=side, open=prices[1], high=prices[2], low=prices[0]),
-    st.integers(0, 10).map(lambda m: T0 + m * MINUTE),
-    st.sampled_from(["bid", "ask", "mid"]),
-    st.lists(_prices, min_size=3, max_size=3).map(sorted),
-)
-_clocks = st.integers(0, 700).map(lambda s: clock(T0 + s * NS))
-_cancels = st.sampled_from([f"o{i}" for i in range(12)]).map(a_cancel)
-_any = st.one_of(_orders, _orders, _bars, _clocks, _cancels)
-_runs = st.one_of(st.lists(_any, max_size=40), st.lists(st.one_of(_any, _quotes), max_size=40))
+    def answers() -> tuple[int, ...]:
+        return tuple(node.sleeps_until(topic) for topic in (Topic.BARS, Topic.CLOCK, Topic.TICKS, Topic.ORDERS))
+
+    assert answers() == (ASLEEP, ASLEEP, ASLEEP, AWAKE)
+    feed(node, a_limit("1.0"))
+    assert answers() == (AWAKE, ASLEEP, AWAKE, AWAKE)
+    feed(node, a_limit("1.0", order_id="o2", valid_until_ns=T0 + 50), a_limit("1.0", order_id="o3", valid_until_ns=T0 + 20))
+    assert answers() == (AWAKE, T0 + 21, AWAKE, AWAKE)
+    feed(node, clock(T0 + 21))
+    assert answers() == (AWAKE, T0 + 51, AWAKE, AWAKE)
+    feed(node, a_cancel("o1"), a_cancel("o2"))
+    assert answers() == (ASLEEP, ASLEEP, ASLEEP, AWAKE)
 
 
-@given(_runs)
-def test_an_order_ends_at_most_once_and_never_fills_more_than_it_asked(messages: list[Message]) -> None:
-    said = feed(paper(), *messages)
-    ends = [m.order_id for m in said if isinstance(m, Fill | OrderCancelled | OrderExpired)]
-    accepted = [m.order_id for m in said if isinstance(m, OrderAccepted)]
-    assert len(ends) == len(set(ends))
-    assert len(accepted) == len(set(accepted))
-    assert set(ends) <= set(accepted)
-    asked = {m.order_id: m.quantity for m in reversed(messages) if isinstance(m, SubmitOrder)}
-    assert all(fill.quantity == asked[fill.order_id] for fill in fills(said))
-
-
-@given(_runs)
-def test_no_fill_is_earlier_than_its_acceptance(messages: list[Message]) -> None:
-    said = feed(paper(), *messages)
-    accepted = {m.order_id: m.ts_event_ns for m in said if isinstance(m, OrderAccepted)}
-    assert all(fill.ts_event_ns >= accepted[fill.order_id] for fill in fills(said))
-
-
-@given(_runs, st.integers(0, 40))
-def test_restoring_a_snapshot_mid_run_changes_nothing(messages: list[Message], cut: int) -> None:
-    whole, first, second = paper(), paper(), paper()
-    expected = feed(whole, *messages)
-    said = feed(first, *messages[:cut])
-    second.restore(first.snapshot())
-    assert said + feed(second, *messages[cut:]) == expected
-    assert second.snapshot() == whole.snapshot()
+# -- recordings ----------------------------------------------------------------------------------------------------------
 
 
 def test_on_a_gotobi_day_a_buy_fills_at_the_ask_of_the_recorded_next_minute() -> None:

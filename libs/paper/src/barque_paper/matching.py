@@ -1,11 +1,12 @@
-"""Whether an order trades over a span of prices, at what price and when. Pure arithmetic.
+"""Whether an order trades over a bar, at what price and when. Pure arithmetic.
 
-In:   an order at work and a `Span` (a bar, or a tick as a bar of one instant).   Out: `Match` or None.
-Not:  partial fills: an order trades whole; slippage and commission, which the node adds.
+In:   an order at work and a bar (a tick is its `tick:1` bar).   Out: `Match` or None; how a trailing stop has followed.
+Not:  how much of the order trades, slippage and commission: they come after.
 
-Sells are computed as buys at negated prices, so each rule is written once. A bar's open comes before everything inside
-it. What happened inside in which order is unknown, so we take the worse: a stop before a limit (`turn`), and a stop_limit
-whose limit lies beyond its stop waits for the next bar.
+Sells are computed as buys at negated prices, so each rule is written once: `best` is then the bar's lowest price and
+`worst` its highest. A bar's open comes before everything inside it. What happened inside in which order is unknown, so we
+take the worse: a stop before a limit (`Turn`), a stop_limit whose limit lies beyond its stop waits for the next bar, and a
+trailing stop is pulled along by the bar's best price before the worst one comes.
 """
 
 from __future__ import annotations
@@ -14,9 +15,13 @@ from decimal import Decimal
 from enum import IntEnum
 from typing import NamedTuple
 
-from barque.instruments import Instrument, sound
-from barque.messages import RejectReason, SubmitOrder
-from barque_paper.state import Span, WorkingOrder
+import msgspec
+
+from barque.messages import Bar
+from barque_paper.costs import Costs
+from barque_paper.state import WorkingOrder
+
+_INFINITY = float("inf")
 
 
 class Turn(IntEnum):
@@ -27,7 +32,7 @@ class Turn(IntEnum):
     LIMIT = 2
 
 
-class Match(NamedTuple):
+class Match(msgspec.Struct, frozen=True, gc=False):
     """A trade at `price`; or, with None, only the touching of a stop_limit's stop."""
 
     price: Decimal | None
@@ -35,68 +40,130 @@ class Match(NamedTuple):
     turn: Turn
 
 
-def match(working: WorkingOrder, span: Span, instrument: Instrument) -> Match | None:
-    """How `working`, which may trade, meets `span`.
+class Prices(NamedTuple):
+    """What a bar offers an order, in the terms of a buy: sells have every price negated."""
 
-    A fill at the open happens at `from_ns`; one inside is known, and so happens, at `until_ns`.
+    sign: int
+    opened: Decimal
+    best: Decimal
+    worst: Decimal
+
+
+def match(working: WorkingOrder, bar: Bar, costs: Costs) -> Match | None:
+    """How `working`, which may trade, meets `bar`.
+
+    A fill at the open happens at `ts_open_ns`; one inside is known, and so happens, at `ts_close_ns`.
     """
+    kind = working.kind
+    if kind == "market":
+        return Match(costs.price(working.order.side, bar, bar.open), bar.ts_open_ns, Turn.OPEN)
+    prices = _prices(working, bar, costs)
+    if kind == "limit":
+        return _limit(working, prices, bar)
+    if kind == "stop_limit":
+        return _stop_limit(working, prices, bar)
+    return _trailing(working, prices, bar, costs) if kind == "trailing_stop" else _stop(working, prices, bar)
+
+
+def calm(working: WorkingOrder, costs: Costs) -> tuple[float, float] | None:
+    """A bar above the first and below the second price cannot touch a resting order, whatever the rounding and the spread;
+    None: there is no such range."""
+    order, kind = working.order, working.kind
+    if kind in ("market", "trailing_stop"):
+        return None
+    level = order.limit_price if kind == "limit" else order.stop_price
+    below = (order.side == "buy") == (kind == "limit")
+    price, margin = float(level or 0), costs.margin
+    return (price + margin, _INFINITY) if below else (-_INFINITY, price - margin)
+
+
+def followed(working: WorkingOrder, bar: Bar, costs: Costs) -> Decimal:
+    """The best price that a trailing stop has seen once `bar` is over."""
+    prices = _prices(working, bar, costs)
+    best = prices.best if working.best is None else min(prices.best, prices.sign * working.best)
+    return prices.sign * best
+
+
+def remainder(bar: Bar, working: WorkingOrder) -> Bar:
+    """What is left of a bar for an order whose parent filled inside it at `entry_price`: from there only the worse way,
+    because nobody knows what came before the entry and what after."""
+    entry = float(working.entry_price or 0)
+    start = min(max(entry, bar.low), bar.high)
+    low, high = (bar.low, start) if working.order.side == "sell" else (start, bar.high)
+    return Bar(
+        symbol=bar.symbol,
+        interval=bar.interval,
+        price=bar.price,
+        ts_open_ns=bar.ts_close_ns,
+        ts_close_ns=bar.ts_close_ns,
+        open=start,
+        high=high,
+        low=low,
+        close=bar.close,
+        volume=bar.volume,
+    )
+
+
+def _prices(working: WorkingOrder, bar: Bar, costs: Costs) -> Prices:
     order = working.order
     sign = 1 if order.side == "buy" else -1
-    opened = sign * instrument.price(span.open)
-    best, worst = sorted((sign * instrument.price(span.low), sign * instrument.price(span.high)))
-    if working.is_past(span.until_ns - 1):
-        best = worst = opened
-    limit = sign * (order.limit_price or Decimal(0))
-    stop = sign * (order.stop_price or Decimal(0))
-
-    def at_open() -> Match:
-        return Match(sign * opened, span.from_ns, Turn.OPEN)
-
-    def inside(price: Decimal | None, turn: Turn) -> Match:
-        return Match(price if price is None else sign * price, span.until_ns, turn)
-
-    def as_limit() -> Match | None:
-        if opened <= limit:
-            return at_open()
-        return inside(limit, Turn.LIMIT) if best <= limit else None
-
-    match "limit" if working.triggered else order.order_type:
-        case "market":
-            return at_open()
-        case "limit":
-            return as_limit()
-        case "stop" if opened >= stop:
-            return at_open()
-        case "stop" if worst >= stop:
-            return inside(stop, Turn.STOP)
-        case "stop_limit" if opened >= stop:
-            return as_limit() or inside(None, Turn.STOP)
-        case "stop_limit" if worst >= stop:
-            return inside(stop if stop <= limit else None, Turn.STOP)
-    return None
+    opened = sign * costs.price(order.side, bar, bar.open)
+    if order.valid_until_ns is not None and order.valid_until_ns < bar.ts_close_ns - 1:
+        return Prices(sign, opened, opened, opened)
+    low, high = sign * costs.price(order.side, bar, bar.low), sign * costs.price(order.side, bar, bar.high)
+    return Prices(sign, opened, min(low, high), max(low, high))
 
 
-def with_slippage(order: SubmitOrder, price: Decimal, fraction: Decimal, instrument: Instrument) -> Decimal:
-    """`price` made worse by `fraction` of it, on the price grid, never past the order's limit."""
-    buys = order.side == "buy"
-    slipped = instrument.price(price * (1 + fraction if buys else 1 - fraction))
-    if order.limit_price is None or order.order_type not in ("limit", "stop_limit"):
-        return slipped
-    return min(slipped, order.limit_price) if buys else max(slipped, order.limit_price)
+def _at_open(prices: Prices, bar: Bar) -> Match:
+    return Match(prices.sign * prices.opened, bar.ts_open_ns, Turn.OPEN)
 
 
-def fault_of(order: SubmitOrder, known: bool) -> tuple[RejectReason, str] | None:
-    """Why this exchange cannot take `order`; None where it can. `known`: its symbol has an instrument."""
-    if not known:
-        return RejectReason.UNKNOWN_SYMBOL, f"symbol {order.symbol} has no [[instruments]] entry; add one"
-    if order.order_type == "trailing_stop":
-        return RejectReason.UNSUPPORTED, "the paper exchange has no trailing_stop; use stop and move it"
-    if not sound(order.quantity):
-        return RejectReason.QUANTITY, f"quantity {order.quantity} is not a positive number"
-    if order.order_type in ("limit", "stop_limit") and not sound(order.limit_price):
-        return RejectReason.PRICE, f"a {order.order_type} order needs a positive limit_price, not {order.limit_price}"
-    if order.order_type in ("stop", "stop_limit") and not sound(order.stop_price):
-        return RejectReason.PRICE, f"a {order.order_type} order needs a positive stop_price, not {order.stop_price}"
-    if order.time_in_force == "gtd" and order.valid_until_ns is None:
-        return RejectReason.UNSUPPORTED, "time_in_force gtd needs valid_until_ns"
+def _inside(price: Decimal, turn: Turn, prices: Prices, bar: Bar) -> Match:
+    return Match(prices.sign * price, bar.ts_close_ns, turn)
+
+
+def _limit(working: WorkingOrder, prices: Prices, bar: Bar) -> Match | None:
+    limit = prices.sign * (working.order.limit_price or Decimal(0))
+    if prices.opened <= limit:
+        return _at_open(prices, bar)
+    return _inside(limit, Turn.LIMIT, prices, bar) if prices.best <= limit else None
+
+
+def _stop(working: WorkingOrder, prices: Prices, bar: Bar) -> Match | None:
+    stop = prices.sign * (working.order.stop_price or Decimal(0))
+    if prices.opened >= stop:
+        return _at_open(prices, bar)
+    return _inside(stop, Turn.STOP, prices, bar) if prices.worst >= stop else None
+
+
+def _stop_limit(working: WorkingOrder, prices: Prices, bar: Bar) -> Match | None:
+    order = working.order
+    stop, limit = prices.sign * (order.stop_price or Decimal(0)), prices.sign * (order.limit_price or Decimal(0))
+    touched = Match(None, bar.ts_close_ns, Turn.STOP)
+    if prices.opened >= stop:
+        return _limit(working, prices, bar) or touched
+    if prices.worst < stop:
+        return None
+    return _inside(stop, Turn.STOP, prices, bar) if stop <= limit else touched
+
+
+def _trailing(working: WorkingOrder, prices: Prices, bar: Bar, costs: Costs) -> Match | None:
+    """The stop in force comes first, then where the open pulls it, then where the best price pulls it."""
+    order, sign = working.order, prices.sign
+    trail = order.trail_amount or Decimal(0)
+    fixed = None if order.stop_price is None else sign * order.stop_price
+    best = None if working.best is None else sign * working.best
+
+    def stop_at(seen: Decimal) -> Decimal:
+        pulled = costs.instrument.price(seen + trail)
+        return pulled if fixed is None else min(fixed, pulled)
+
+    in_force = fixed if best is None else stop_at(best)
+    if in_force is not None and prices.opened >= in_force:
+        return _at_open(prices, bar)
+    for seen in (prices.opened, prices.best):
+        best = seen if best is None else min(best, seen)
+        stop = stop_at(best)
+        if prices.worst >= stop:
+            return _inside(stop, Turn.STOP, prices, bar)
     return None

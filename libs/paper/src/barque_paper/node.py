@@ -1,36 +1,36 @@
 """The pure exchange model: what backtests, the paper sender and the simulators trade against.
 
 In:   SubmitOrder, CancelOrder, ModifyOrder of its account; Quote, Trade, Bar; ClockTicked; Halt, Resume.
-Out:  OrderAccepted, OrderRejected, OrderCancelled, OrderExpired, Fill.
-Not:  partial fills, market impact, trailing stops. A bar that closed before an order came never fills it.
+Out:  OrderAccepted, OrderRejected, OrderModified, ModifyRejected, OrderCancelled, CancelRejected, OrderExpired, Fill.
+Not:  market impact, queues, margin. A bar that closed before an order came never fills it, unless `fill_at` is `close`.
 
-Prices. A symbol with quotes or trades trades at its latest one (at the first one `latency_ms` later where there is
-latency), and its bars are ignored. A symbol that only ever had bars trades at the open of the next bar, resting orders
-inside it too. A bar that opens no later than the last one of its side is ignored: of several intervals the finest serves.
-Time in force. `day` ends with the UTC day of its acceptance. `ioc` and `fok` get one attempt, at the first price they may
-trade at. `valid_until_ns` ends any order.
+Every rule, with numbers: docs/fill-model.md. Prices. A symbol with quotes or trades trades at its latest one (at the first
+one `latency_ms` later where there is latency), and its bars are ignored. A symbol that only ever had bars trades at the
+open of the next bar, resting orders inside it too. A bar that opens no later than the last one of its side is ignored: of
+several intervals the finest serves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
+from barque.calendars import calendar
+from barque.errors import ConfigError, nearest
 from barque.instruments import LARGEST, Instrument
 from barque.messages import (
     Bar,
     CancelOrder,
+    CancelRejected,
     ClockTicked,
-    Fill,
     Halt,
     Message,
     ModifyOrder,
+    ModifyRejected,
     OrderAccepted,
-    OrderCancelled,
-    OrderExpired,
     OrderRejected,
     Quote,
     RejectReason,
@@ -40,19 +40,23 @@ from barque.messages import (
     Trade,
 )
 from barque.messages.market import PriceType
-from barque.node import Output, Rank
+from barque.node import ASLEEP, AWAKE, Output, Rank
+from barque.venue import VenueAccount, VenueExecution, VenueOrder, VenuePosition
+from barque_paper import reports
 from barque_paper.config import PaperConfig
-from barque_paper.matching import Match, fault_of, match, with_slippage
-from barque_paper.state import Market, PaperState, Span, WorkingOrder
+from barque_paper.costs import Costs
+from barque_paper.faults import Fault, fault_of_change, fault_of_order
+from barque_paper.floor import Floor, about
+from barque_paper.state import ZERO, Market, PaperState, WorkingOrder
 
-DAY_NS = 86_400_000_000_000
 _LARGEST = float(LARGEST)
+_TERMS = ("quantity", "limit_price", "stop_price", "trail_amount")
 _decode = msgspec.msgpack.Decoder(PaperState).decode
 _encode = msgspec.msgpack.Encoder().encode
 
 
 class PaperNode:
-    """One paper account's exchange; a `barque.node.Node`."""
+    """One paper account's exchange; a `barque.node.Node` and a `barque.node.Sleeper`."""
 
     name = "sender.paper"
     rank = Rank.SENDER
@@ -62,38 +66,34 @@ class PaperNode:
     def __init__(self, config: PaperConfig, instruments: Iterable[Instrument]) -> None:
         self._config = config
         self._instruments = {instrument.symbol: instrument for instrument in instruments}
+        for each in config.symbols:
+            if each.symbol not in self._instruments:
+                hint = nearest(each.symbol, list(self._instruments))
+                raise ConfigError(f"[[paper.symbols]]: symbol '{each.symbol}' has no [[instruments]] entry; {hint}")
+        self._costs = {symbol: Costs(config, instrument) for symbol, instrument in self._instruments.items()}
         self._latency_ns = config.latency_ms * 1_000_000
-        self._state = PaperState()
-        self._said: list[Output] = []
+        self._handlers: dict[type, Callable[[Any], Sequence[Output]]] = {
+            Bar: self._see_bar,
+            Quote: self._see_quote,
+            Trade: self._see_trade,
+            ClockTicked: self._see_time,
+            SubmitOrder: self._submit,
+            CancelOrder: self._cancel,
+            ModifyOrder: self._modify,
+            Halt: self._halt,
+            Resume: self._resume,
+        }
+        self.restore(b"")
 
     @property
     def counters(self) -> Mapping[str, int]:
         """`orders_repeated`: ids that had been submitted before."""
         return self._state.counters
 
-    def handle(self, message: Message) -> list[Output]:
+    def handle(self, message: Message) -> Sequence[Output]:
         """What the exchange says to `message`."""
-        self._said = []
-        match message:
-            case Bar():
-                self._see_bar(message)
-            case Quote():
-                self._see_tick(message.symbol, message.ts_event_ns, (("bid", message.bid), ("ask", message.ask)))
-            case Trade():
-                self._see_tick(message.symbol, message.ts_event_ns, (("last", message.price),))
-            case ClockTicked():
-                self._see_time(message.now_ns)
-            case SubmitOrder() if message.account == self._config.account:
-                self._submit(message)
-            case CancelOrder() if message.account == self._config.account:
-                self._cancel(message)
-            case ModifyOrder() if message.account == self._config.account:
-                self._modify(message)
-            case Halt():
-                self._state.halted = True
-            case Resume():
-                self._state.halted = False
-        return self._said
+        handler = self._handlers.get(type(message))
+        return () if handler is None else handler(message)
 
     def snapshot(self) -> bytes:
         """The whole state as MessagePack."""
@@ -101,229 +101,284 @@ class PaperNode:
 
     def restore(self, blob: bytes) -> None:
         """Become what `blob` says; empty: an exchange that has seen nothing."""
-        self._state = _decode(blob) if blob else PaperState()
+        state = self._state = _decode(blob) if blob else self._fresh()
+        for symbol in self._instruments:
+            state.markets.setdefault(symbol, Market())
+        self._floor = Floor(self._costs, self._latency_ns, state)
+
+    def sleeps_until(self, topic: Topic) -> int:
+        """Prices only overwrite while no order works: bars, and per symbol quotes (with both sides) and trades. The clock does
+        nothing before an order's time is over."""
+        if topic is Topic.BARS or topic is Topic.TICKS:
+            return AWAKE if self._state.working else ASLEEP
+        if topic is Topic.CLOCK:
+            due_ns = self._floor.next_due_ns()
+            return ASLEEP if due_ns is None else due_ns + 1
+        return AWAKE
+
+    # -- what a broker would tell ------------------------------------------------------------------------------------
+
+    def open_orders(self) -> list[VenueOrder]:
+        """See `reports.open_orders`."""
+        return reports.open_orders(self._state)
+
+    def executions_since(self, ts_ns: int) -> list[VenueExecution]:
+        """See `reports.executions_since`."""
+        return reports.executions_since(self._state, ts_ns)
+
+    def positions(self) -> list[VenuePosition]:
+        """See `reports.positions`."""
+        return reports.positions(self._state, self._costs)
+
+    def account(self) -> VenueAccount:
+        """See `reports.account`."""
+        return reports.account(self._state, self._config, self._costs)
 
     # -- prices and time ---------------------------------------------------------------------------------------------
 
-    def _see_bar(self, bar: Bar) -> None:
+    def _see_bar(self, bar: Bar) -> Sequence[Output]:
         state = self._state
-        if bar.symbol not in self._instruments or not (_usable(bar.open) and _usable(bar.high) and _usable(bar.low)):
-            return
-        state.now_ns = max(state.now_ns, bar.ts_close_ns)
-        market = state.markets.setdefault(bar.symbol, Market())
-        known = market.spans.get(bar.price)
-        if market.ticked or (known is not None and bar.ts_open_ns <= known.from_ns):
-            return
-        market.spans[bar.price] = Span(
-            open=bar.open, high=bar.high, low=bar.low, from_ns=bar.ts_open_ns, until_ns=bar.ts_close_ns
-        )
-        self._trade(self._at_work(bar.symbol))
+        market = state.markets.get(bar.symbol)
+        if market is None:
+            return ()
+        if bar.ts_close_ns > state.now_ns:
+            state.now_ns = bar.ts_close_ns
+        bars, kind = market.bars, bar.price
+        known = bars.get(kind)
+        if known is None:
+            if market.ticked:
+                return ()
+        elif bar.ts_open_ns <= known.ts_open_ns and not _continues(bar, known):
+            return ()
+        bars[kind] = bar
+        if market.taken:
+            market.taken.pop(kind, None)
+        if not state.working:
+            return ()
+        self._floor.arrived(bar.symbol, (kind,), known is not None)
+        return self._take()
 
-    def _see_tick(self, symbol: str, ts_ns: int, prices: tuple[tuple[PriceType, float], ...]) -> None:
+    def _see_quote(self, quote: Quote) -> Sequence[Output]:
+        market = self._state.markets.get(quote.symbol)
+        if market is None:
+            return ()
+        known = market.quote
+        if not (0 < quote.bid < _LARGEST and 0 < quote.ask < _LARGEST):
+            completed = _completed(quote, known)
+            if completed is None:
+                return ()
+            quote = completed
+        if known is not None and quote.ts_event_ns < known.ts_event_ns:
+            return ()
+        market.quote = quote
+        return self._ticked(market, quote, ("bid", "ask"))
+
+    def _see_trade(self, trade: Trade) -> Sequence[Output]:
+        market = self._state.markets.get(trade.symbol)
+        if market is None or not 0 < trade.price < _LARGEST:
+            return ()
+        known = market.trade
+        if known is not None and trade.ts_event_ns < known.ts_event_ns:
+            return ()
+        market.trade = trade
+        return self._ticked(market, trade, ("last",))
+
+    def _ticked(self, market: Market, tick: Quote | Trade, kinds: tuple[PriceType, ...]) -> Sequence[Output]:
         state = self._state
-        usable = [(side, price) for side, price in prices if _usable(price)]
-        if symbol not in self._instruments or not usable:
-            return
-        state.now_ns = max(state.now_ns, ts_ns)
-        market = state.markets.setdefault(symbol, Market())
-        if not market.ticked:
-            market.ticked = True
-            market.spans.clear()
-        for side, price in usable:
-            known = market.spans.get(side)
-            if known is None or ts_ns >= known.from_ns:
-                market.spans[side] = Span(open=price, high=price, low=price, from_ns=ts_ns, until_ns=ts_ns)
-        self._trade(self._at_work(symbol))
+        state.now_ns = max(state.now_ns, tick.ts_event_ns)
+        if market.bars:
+            market.bars.clear()
+        if market.taken:
+            for kind in kinds:
+                market.taken.pop(kind, None)
+        if not state.working:
+            return ()
+        self._floor.arrived(tick.symbol, kinds)
+        return self._take()
 
-    def _see_time(self, now_ns: int) -> None:
-        self._state.now_ns = max(self._state.now_ns, now_ns)
-        for working in list(self._state.working.values()):
-            if working.is_past(now_ns):
-                self._expire(working, now_ns)
+    def _see_time(self, tick: ClockTicked) -> Sequence[Output]:
+        state = self._state
+        if tick.now_ns > state.now_ns:
+            state.now_ns = tick.now_ns
+        if not state.working:
+            return ()
+        self._floor.expire_due(tick.now_ns)
+        return self._take()
 
     # -- requests ----------------------------------------------------------------------------------------------------
 
-    def _submit(self, order: SubmitOrder) -> None:
-        state = self._state
+    def _submit(self, order: SubmitOrder) -> Sequence[Output]:
+        state, floor = self._state, self._floor
+        if order.account != self._config.account:
+            return ()
         if order.order_id in state.working or order.order_id in state.finished:
             state.count("orders_repeated")
-            return
-        accepted_ns = state.now_ns = max(state.now_ns, order.ts_event_ns)
-        fault = self._refusal(order)
+            return ()
+        now_ns = state.now_ns = max(state.now_ns, order.ts_event_ns)
+        deadline_ns, fault = self._terms(order, now_ns)
         if fault is not None:
-            reason, detail = fault
-            state.finish(order, filled=False)
-            self._say(OrderRejected, order, accepted_ns, reason=reason, detail=f"order {order.order_id}: {detail}")
-            return
-        working = WorkingOrder(
-            order=order,
-            active_ns=accepted_ns + self._latency_ns,
-            deadline_ns=_deadline(order, accepted_ns),
-            held=order.parent_id in state.working,
+            return self._reject(order, now_ns, fault)
+        working = WorkingOrder(order=order, active_ns=now_ns + self._latency_ns, deadline_ns=deadline_ns)
+        floor.book.add(working)
+        accepted = OrderAccepted(
+            order_id=order.order_id,
+            cause=order.cause,
+            root=order.root,
+            strategy_id=order.strategy_id,
+            account=order.account,
+            symbol=order.symbol,
+            ts_event_ns=now_ns,
+            venue_order_id=f"{reports.VENUE_PREFIX}{order.order_id}",
         )
-        state.working[order.order_id] = working
-        self._say(OrderAccepted, order, accepted_ns, venue_order_id=f"P-{order.order_id}")
-        self._start(working, accepted_ns)
+        floor.said.append((Topic.FILLS, accepted))
+        self._begin(working, now_ns)
+        return self._take()
 
-    def _start(self, working: WorkingOrder, accepted_ns: int) -> None:
-        order, state = working.order, self._state
-        if working.is_past(accepted_ns):
-            self._expire(working, accepted_ns)
-        elif order.oco_group is not None and order.oco_group in state.filled_groups:
-            self._withdraw(working, accepted_ns, f"{state.filled_groups[order.oco_group]} of its group has filled")
-        elif order.time_in_force in ("ioc", "fok") and order.symbol not in state.markets:
-            self._withdraw(working, accepted_ns, f"{order.time_in_force} cannot fill at once: {order.symbol} has no price yet")
-        elif not working.held:
-            self._trade([working])
-
-    def _refusal(self, order: SubmitOrder) -> tuple[RejectReason, str] | None:
+    def _terms(self, order: SubmitOrder, now_ns: int) -> tuple[int | None, Fault | None]:
+        """The last instant at which `order` may trade, and why it cannot be taken."""
         if self._state.halted:
-            return RejectReason.HALTED, "the book is halted; resume it and let the strategy decide anew"
-        fault = fault_of(order, order.symbol in self._instruments)
-        if fault is not None or order.parent_id is None or order.parent_id in self._state.working:
-            return fault
-        if self._state.finished.get(order.parent_id, False):
+            return None, (RejectReason.HALTED, "the book is halted; resume it and let the strategy decide anew")
+        instrument = self._instruments.get(order.symbol)
+        fault = fault_of_order(order, instrument, self._config, now_ns) or self._orphan(order)
+        if fault is not None or instrument is None or order.time_in_force != "day":
+            return order.valid_until_ns, fault
+        try:
+            day = calendar(instrument.calendar).trading_day_from(now_ns)
+        except ConfigError as error:
+            return None, (RejectReason.UNSUPPORTED, f"the end of its day is not known: {error}")
+        if day is None:
+            return None, (RejectReason.UNSUPPORTED, f"calendar {instrument.calendar} knows no day of trading after {now_ns} ns")
+        end_ns = day.close_ns - 1
+        return (end_ns if order.valid_until_ns is None else min(order.valid_until_ns, end_ns)), None
+
+    def _orphan(self, order: SubmitOrder) -> Fault | None:
+        parent_id = order.parent_id
+        if parent_id is None or parent_id in self._state.working or self._state.finished.get(parent_id):
             return None
-        return RejectReason.UNKNOWN_ORDER, f"its parent {order.parent_id} is neither at work nor filled"
+        return RejectReason.UNKNOWN_ORDER, f"its parent {parent_id} is neither at work nor filled"
 
-    def _cancel(self, request: CancelOrder) -> None:
-        working = self._state.working.get(request.order_id)
-        now_ns = self._state.now_ns = max(self._state.now_ns, request.ts_event_ns)
-        if working is None:
-            self._say_not_working(request, "cancel")
-        else:
-            self._withdraw(working, now_ns, "cancelled as asked")
-
-    def _modify(self, request: ModifyOrder) -> None:
-        working = self._state.working.get(request.order_id)
-        now_ns = self._state.now_ns = max(self._state.now_ns, request.ts_event_ns)
-        if working is None:
-            self._say_not_working(request, "modify")
+    def _begin(self, working: WorkingOrder, now_ns: int) -> None:
+        """The first moments of an accepted order: what its parent and its group leave of it, then its first look."""
+        floor, order = self._floor, working.order
+        if working.is_past(now_ns):
+            floor.expire(working, now_ns)
             return
-        terms = {name: getattr(request, name) for name in ("quantity", "limit_price", "stop_price")}
-        order = msgspec.structs.replace(working.order, **{k: v for k, v in terms.items() if v is not None})
-        fault = fault_of(order, known=True)
+        if order.parent_id is not None or order.oco_group is not None:
+            self._fit(working, now_ns)
+            if order.order_id not in self._state.working or not working.open:
+                return
+        if order.time_in_force in ("ioc", "fok") and not self._state.markets[order.symbol].priced:
+            floor.withdraw(working, now_ns, f"{order.time_in_force} cannot fill at once: {order.symbol} has no price yet")
+        else:
+            floor.start(working, self._config.fill_at == "close")
+
+    def _fit(self, working: WorkingOrder, now_ns: int) -> None:
+        """Hold what its parent has not filled; take away what its parent will not fill and what its group has filled."""
+        state, order = self._state, working.order
+        lost, why = ZERO, ""
+        if order.parent_id is not None:
+            parent = state.working.get(order.parent_id)
+            of_parent = parent.filled if parent is not None else state.finished[order.parent_id]
+            unfilled = max(ZERO, order.quantity - of_parent)
+            if parent is not None:
+                working.held = unfilled
+            elif unfilled:
+                lost, why = unfilled, f"its parent {order.parent_id} ended with {of_parent} filled"
+        group = None if order.oco_group is None else state.groups.get(order.oco_group)
+        if group is not None:
+            lost, why = lost + group.quantity, f"{group.order_id} of its group has filled"
+            if group.done:
+                lost = order.quantity
+        if lost:
+            self._floor.shrink(working, lost, now_ns, why)
+
+    def _reject(self, order: SubmitOrder, now_ns: int, fault: Fault) -> Sequence[Output]:
+        reason, detail = fault
+        self._floor.remember_end(order.order_id, ZERO)
+        said = about(OrderRejected, order, now_ns, reason=reason, detail=f"order {order.order_id}: {detail}")
+        return [(Topic.FILLS, said)]
+
+    def _cancel(self, request: CancelOrder) -> Sequence[Output]:
+        if request.account != self._config.account:
+            return ()
+        now_ns = self._state.now_ns = max(self._state.now_ns, request.ts_event_ns)
+        working = self._state.working.get(request.order_id)
+        if working is None:
+            return self._unknown(CancelRejected, request, "cancel")
+        self._floor.withdraw(working, now_ns, "cancelled as asked")
+        return self._take()
+
+    def _modify(self, request: ModifyOrder) -> Sequence[Output]:
+        if request.account != self._config.account:
+            return ()
+        state, floor = self._state, self._floor
+        now_ns = state.now_ns = max(state.now_ns, request.ts_event_ns)
+        working = state.working.get(request.order_id)
+        if working is None:
+            return self._unknown(ModifyRejected, request, "modify")
+        terms = {name: value for name in _TERMS if (value := getattr(request, name)) is not None}
+        order = replace(working.order, **terms)
+        fault = fault_of_change(working, order, self._instruments[order.symbol], self._config)
         if fault is not None:
             reason, detail = fault
             detail = f"order {order.order_id} works on as it was: {detail}"
-            self._say(OrderRejected, working.order, now_ns, reason=reason, detail=detail)
-            return
+            return [(Topic.FILLS, about(ModifyRejected, request, now_ns, reason=reason, detail=detail))]
+        self._change(working, order, now_ns)
+        floor.say_modified(working, now_ns, request)
+        if order.quantity == working.filled:
+            floor.withdraw(working, now_ns, f"its quantity was lowered to the {working.filled} that have filled")
+        elif working.open:
+            floor.start(working, at_close=False)
+        return self._take()
+
+    def _change(self, working: WorkingOrder, order: SubmitOrder, now_ns: int) -> None:
+        """Take the new terms; more contracts wait for the parent, fewer wait less."""
+        released = working.open
         working.order = order
+        self._floor.changed(working)
+        waits = order.parent_id is not None and order.parent_id in self._state.working
+        working.held = max(ZERO, order.quantity - working.filled - released) if waits else ZERO
         working.active_ns = max(working.active_ns, now_ns + self._latency_ns)
-        self._say(OrderAccepted, order, now_ns, venue_order_id=f"P-{order.order_id}")
-        if not working.held:
-            self._trade([working])
 
-    # -- trading -----------------------------------------------------------------------------------------------------
-
-    def _at_work(self, symbol: str) -> list[WorkingOrder]:
-        return [w for w in self._state.working.values() if w.order.symbol == symbol and not w.held]
-
-    def _trade(self, orders: list[WorkingOrder]) -> None:
-        """Match `orders` with the latest prices: at the open first, then stops, then limits, each by acceptance."""
-        found = [(working, hit) for working in orders if (hit := self._look(working)) is not None]
-        for working, hit in sorted(found, key=lambda pair: pair[1].turn):
-            if working.order.order_id in self._state.working and hit.price is not None:
-                self._fill(working, hit.price, max(working.active_ns, hit.ts_ns))
-
-    def _look(self, working: WorkingOrder) -> Match | None:
-        """The trade that the latest prices give `working`; ends it where its time or its one attempt is over."""
-        order = working.order
-        market = self._state.markets.get(order.symbol)
-        span = market.span(order.side) if market is not None else None
-        if market is None or span is None:
-            return None
-        if working.is_past(span.from_ns):
-            self._expire(working, span.from_ns)
-            return None
-        if span.from_ns >= working.active_ns or (market.ticked and not self._latency_ns):
-            hit = match(working, span, self._instruments[order.symbol])
-            if hit is not None and hit.price is not None:
-                return hit
-            if hit is not None:
-                working.triggered = True
-                working.active_ns = max(working.active_ns, hit.ts_ns)
-            if order.time_in_force in ("ioc", "fok"):
-                self._withdraw(working, max(working.active_ns, span.from_ns), f"{order.time_in_force} could not fill at once")
-                return None
-        if working.is_past(span.until_ns):
-            self._expire(working, span.until_ns)
-        return None
-
-    def _fill(self, working: WorkingOrder, price: Decimal, ts_ns: int) -> None:
-        order, config = working.order, self._config
-        instrument = self._instruments[order.symbol]
-        price = with_slippage(order, price, config.slippage_fraction, instrument)
-        self._say(
-            Fill,
-            order,
-            ts_ns,
-            exec_id=f"{order.order_id}-1",
-            side=order.side,
-            quantity=order.quantity,
-            price=price,
-            commission=max(config.commission_min, config.commission_fraction * instrument.notional(price, order.quantity)),
-            commission_currency=instrument.currency,
-        )
-        self._state.finish(order, filled=True)
-        if order.oco_group is not None:
-            for other in self._where(oco_group=order.oco_group):
-                self._withdraw(other, ts_ns, f"{order.order_id} of its group has filled")
-        children = self._where(parent_id=order.order_id)
-        for child in children:
-            child.held = False
-            child.active_ns = max(child.active_ns, ts_ns)
-        self._trade(children)
-
-    def _withdraw(self, working: WorkingOrder, ts_ns: int, detail: str) -> None:
-        if working.order.order_id in self._state.working:
-            self._say(OrderCancelled, working.order, ts_ns, detail=detail)
-            self._end(working, ts_ns)
-
-    def _expire(self, working: WorkingOrder, ts_ns: int) -> None:
-        if working.order.order_id in self._state.working:
-            self._say(OrderExpired, working.order, ts_ns)
-            self._end(working, ts_ns)
-
-    def _end(self, working: WorkingOrder, ts_ns: int) -> None:
-        """It will not trade, so neither will the orders that wait for it."""
-        order_id = working.order.order_id
-        self._state.finish(working.order, filled=False)
-        for child in self._where(parent_id=order_id):
-            self._withdraw(child, ts_ns, f"its parent {order_id} ended without a fill")
-
-    def _where(self, **fields: str) -> list[WorkingOrder]:
-        ((name, value),) = fields.items()
-        return [w for w in self._state.working.values() if getattr(w.order, name) == value]
-
-    # -- what is said ------------------------------------------------------------------------------------------------
-
-    def _say(self, kind: type[Any], subject: SubmitOrder | CancelOrder | ModifyOrder, ts_ns: int, **fields: Any) -> None:
-        event = kind(
-            order_id=subject.order_id,
-            cause=subject.cause,
-            root=subject.root,
-            strategy_id=subject.strategy_id,
-            account=subject.account,
-            symbol=subject.symbol,
-            ts_event_ns=ts_ns,
-            **fields,
-        )
-        self._said.append((Topic.FILLS, event))
-
-    def _say_not_working(self, request: CancelOrder | ModifyOrder, verb: str) -> None:
+    def _unknown(self, kind: type[Any], request: CancelOrder | ModifyOrder, verb: str) -> Sequence[Output]:
         detail = f"cannot {verb} order {request.order_id}: it has finished or never came here; nothing was changed"
-        self._say(OrderRejected, request, self._state.now_ns, reason=RejectReason.UNKNOWN_ORDER, detail=detail)
+        said = about(kind, request, self._state.now_ns, reason=RejectReason.UNKNOWN_ORDER, detail=detail)
+        return [(Topic.FILLS, said)]
+
+    # -- the rest ----------------------------------------------------------------------------------------------------
+
+    def _halt(self, _: Halt) -> Sequence[Output]:
+        self._state.halted = True
+        return ()
+
+    def _resume(self, _: Resume) -> Sequence[Output]:
+        self._state.halted = False
+        return ()
+
+    def _take(self) -> list[Output]:
+        said, self._floor.said = self._floor.said, []
+        return said
+
+    def _fresh(self) -> PaperState:
+        state = PaperState()
+        if self._config.currency:
+            state.account.cash[self._config.currency] = self._config.starting_cash
+        return state
 
 
-def _deadline(order: SubmitOrder, accepted_ns: int) -> int | None:
-    """The last instant at which `order` may trade."""
-    if order.time_in_force != "day":
-        return order.valid_until_ns
-    end_of_day = (accepted_ns // DAY_NS + 1) * DAY_NS - 1
-    return end_of_day if order.valid_until_ns is None else min(order.valid_until_ns, end_of_day)
+def _continues(bar: Bar, known: Bar) -> bool:
+    """Of two bars that open at the same time: whether `bar` is the later one of its series, or the finer one."""
+    if bar.ts_open_ns != known.ts_open_ns:
+        return False
+    return bar.seq > known.seq or (bar.seq == known.seq and bar.ts_close_ns < known.ts_close_ns)
 
 
-def _usable(price: float) -> bool:
-    """False for NaN, infinities, zero, negative and absurd prices."""
-    return 0 < price < _LARGEST
+def _completed(quote: Quote, known: Quote | None) -> Quote | None:
+    """A quote of which a side cannot be used, with that side as it was before; None where neither can be used."""
+    nan = float("nan")
+    sides = {}
+    for side in ("bid", "ask"):
+        if not 0 < getattr(quote, side) < _LARGEST:
+            sides[side] = nan if known is None else getattr(known, side)
+            sides[f"{side}_size"] = 0.0 if known is None else getattr(known, f"{side}_size")
+    return replace(quote, **sides) if len(sides) < 4 else None
