@@ -17,7 +17,10 @@ from pyarrow import parquet
 
 from barque.errors import ConfigError, WireError
 from barque.messages import Message, time_of
-from feed_replay.shell.files import merge, open_source
+from barque_archive.files import FileSource
+from barque_archive.importing import import_into
+from feed_replay.config import FileConfig
+from feed_replay.shell.files import merge, open_source, recording_of
 from tests.support.builders import MINUTE, NS, T0, a_bar, a_quote, a_trade
 from tests.support.data import data_file
 
@@ -127,9 +130,9 @@ def test_a_zipped_file_that_is_not_zipped_is_said_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ("2014-05-01T00:00:03Z,abc,1.2", "could not convert string to float: 'abc'"),
-        ("2014-05-01T00:00:03Z,,1.2", "could not convert"),
-        ("once,1.1,1.2", "timestamp 'once' is neither"),
+        ("2014-05-01T00:00:03Z,abc,1.2", "bid: 'abc' is no number"),
+        ("2014-05-01T00:00:03Z,,1.2", "bid: '' is no number"),
+        ("once,1.1,1.2", "timestamp: timestamp 'once' is neither"),
         ("2014-05-01T00:00:03Z,1.1", "2 values, 3 expected"),
         ("2014-05-01T00:00:03Z,1.1,1.2,1.3", "4 values, 3 expected"),
     ],
@@ -192,6 +195,37 @@ def test_steps_lose_nothing_repeat_nothing_and_rise(files: list[list[int]]) -> N
     assert all(before < after for (before, _), (after, _) in pairwise(steps))
     for n, times in enumerate(files):
         assert [m.ts_event_ns - T0 for _, messages in steps for m in messages if m.symbol == str(n)] == times
+
+
+def test_a_series_of_an_archive_is_a_recording_too(tmp_path: Path) -> None:
+    path = data_file("eurusd-oanda-ticks-2014-05-01.csv.gz")
+    import_into(tmp_path, FileSource(path, "EURUSD"))
+    import_into(tmp_path, FileSource(data_file("eurusd-oanda-m1-2014-05-01.csv.gz"), "EURUSD"))
+    quotes = FileConfig(path=tmp_path, symbol="EURUSD", kind="quotes")
+    assert list(recording_of(quotes)) == list(open_source(path, "EURUSD"))
+    hour = FileConfig(path=tmp_path, symbol="EURUSD", price="ask", from_utc="2014-05-01T01:00", to_utc="2014-05-01T02")
+    bars = list(chain.from_iterable(recording_of(hour)))
+    assert {bar.price for bar in bars} == {"ask"}
+    assert (bars[0].ts_open_ns, bars[-1].ts_close_ns) == (T0 + 60 * MINUTE, T0 + 120 * MINUTE)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"symbol": "GBPUSD"}, "has no GBPUSD bars 1m last; it has no series at all"),
+        ({"from_utc": "yesterday"}, "key 'feed_replay.files.from_utc': timestamp 'yesterday' is neither"),
+    ],
+)
+def test_a_recording_that_is_not_there_is_a_matter_of_configuration(changes: dict[str, str], said: str, tmp_path: Path) -> None:
+    config = FileConfig(**({"path": tmp_path, "symbol": "EURUSD"} | changes))  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=said):
+        recording_of(config)
+
+
+def test_a_span_of_a_file_is_what_is_within_it(write: Callable[[str, str], Path]) -> None:
+    path = write("q.csv", QUOTES)
+    late = FileConfig(path=path, symbol="X", from_utc="2014-05-01T00:00:02Z")
+    assert [m.ts_event_ns for m in chain.from_iterable(recording_of(late))] == [T0 + 2 * NS]
 
 
 @pytest.mark.parametrize("suffix", ["csv.gz", "parquet"])

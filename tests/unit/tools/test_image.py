@@ -81,8 +81,12 @@ def test_only_the_gateway_brings_the_web(image: ModuleType) -> None:
 
 
 def test_an_extra_adds_what_it_names_and_nothing_else(image: ModuleType) -> None:
-    plain, extra = names(image.closure(["feed-replay"])[1]), names(image.closure(["feed-replay[parquet]"])[1])
-    assert extra - plain == {"pyarrow"}
+    plain, extra = names(image.closure(["portfolio"])[1]), names(image.closure(["portfolio[archive]"])[1])
+    assert extra - plain == {"pyarrow", "numpy"}
+
+
+def test_only_what_reads_recordings_brings_arrow_unasked(image: ModuleType) -> None:
+    assert [service for service in SERVICES if "pyarrow" in names(image.closure([service])[1])] == ["feed-replay"]
 
 
 def test_strategies_come_with_the_host_that_is_asked_to_bring_them(image: ModuleType) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from barque.errors import ConfigError, WireError
 from barque.service import ServiceContext, main
 from feed_replay.config import FeedReplayConfig
-from feed_replay.shell.files import merge, open_source
+from feed_replay.shell.files import merge, recording_of
 from feed_replay.shell.live_market import MarketFeed
 from feed_replay.shell.replay import ReplayFeed, Step
 
@@ -21,7 +21,7 @@ async def run(context: ServiceContext) -> None:
     for file in config.files:
         context.common.instrument(file.symbol)
 
-    recordings = [open_source(file.path, file.symbol, file.interval, file.price) for file in config.files]
+    recordings = [recording_of(file) for file in config.files]
 
     def steps() -> Iterator[Step]:
         try:

@@ -12,14 +12,20 @@ from barque.messages.market import PriceType
 
 
 class FileConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One recorded file; what it holds is told by its columns."""
+    """One recorded file, of which its columns say what it holds; or one series of an archive."""
 
     path: Path
     symbol: str
     interval: str = "1m"
-    """Of bar files: the bars' interval."""
+    """Of bars."""
     price: PriceType = "last"
-    """Of plain OHLC files: which price they are made of."""
+    """Of plain OHLC files which price they are made of; of an archive which bars."""
+    kind: Literal["quotes", "trades", "bars"] = "bars"
+    """Of an archive (`path` is a folder): which series of the symbol."""
+    from_utc: str = ""
+    """Only what is at this time (a bar's open) or later: `2014-05-01`, `2014-05-01T08:00`."""
+    to_utc: str = ""
+    """Only what is earlier than this time."""
 
 
 class MarketConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):

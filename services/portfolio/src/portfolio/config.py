@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 
 from barque.config import Section
 
@@ -16,12 +17,27 @@ class AccountConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     starting_cash: Decimal
 
 
+class ArchiveConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the streams go as files; without this section nowhere. Needs the extra `portfolio[archive]`."""
+
+    path: Path
+    ticks: bool = False
+    """Quotes and trades too; bars always."""
+    flush_s: float = 60.0
+    """What has come goes to disk this often."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.flush_s < 86_400:
+            raise ValueError("flush_s must be positive and less than a day")
+
+
 class PortfolioConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the portfolio needs to keep books."""
 
     equity_interval_s: int = 60
     """Event time between two valuations that no fill asked for."""
     accounts: tuple[AccountConfig, ...] = ()
+    archive: ArchiveConfig | None = None
 
     def __post_init__(self) -> None:
         if self.equity_interval_s <= 0:

@@ -48,9 +48,10 @@ INSERT INTO rejections (book, lineage, signal_id, strategy_id, symbol, reason, d
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
 """
 _BARS = """
-INSERT INTO bars (book, lineage, symbol, "interval", price, ts_open_ns, ts_close_ns, open, high, low, close, volume, tick_count)
+INSERT INTO bars (book, lineage, symbol, "interval", price, ts_open_ns, ts_close_ns, open, high, low, close, volume, tick_count,
+    seq)
 SELECT $1, $2, * FROM unnest($3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::float8[], $9::float8[],
-    $10::float8[], $11::float8[], $12::float8[], $13::bigint[])
+    $10::float8[], $11::float8[], $12::float8[], $13::bigint[], $14::integer[])
 ON CONFLICT DO NOTHING
 """
 
@@ -125,5 +126,6 @@ def _rejection_row(scope: Scope, rejected: SignalRejected) -> tuple[object, ...]
 
 
 def _bar_columns(bars: Sequence[Bar]) -> tuple[list[object], ...]:
-    names = ("symbol", "interval", "price", "ts_open_ns", "ts_close_ns", "open", "high", "low", "close", "volume", "tick_count")
+    key = ("symbol", "interval", "price", "ts_open_ns", "ts_close_ns")
+    names = (*key, "open", "high", "low", "close", "volume", "tick_count", "seq")
     return tuple([getattr(bar, name) for bar in bars] for name in names)
