@@ -19,7 +19,7 @@ from barque.bus.replay import LiveSource, RecordedSource, Report, record, replay
 from barque.config import read_file
 from barque.errors import ConfigError
 from barque.messages import Quote, Signal, Topic, decode_batch
-from barque_cli import nodes
+from barque_backtest import nodes
 from barque_cli.system import System
 from tests.support.books import on_bus, running_book, said, wait_finished, wait_until
 from tests.support.command import barque, parsed

@@ -15,7 +15,7 @@ from barque.config import load_common
 from barque.messages import Message
 from barque.node import Node, Output
 from barque.service import ServiceContext, main, run_node
-from barque_cli import nodes
+from barque_backtest import nodes
 from tests.support.nodes import NoRows, TallyNode
 
 

@@ -10,7 +10,6 @@ import pytest
 from barque.config import StrategyConfig
 from barque.errors import ConfigError, StrategyError
 from barque.messages import (
-    Alert,
     Bar,
     CancelRequest,
     Fill,
@@ -29,11 +28,11 @@ from barque.messages import (
     Topic,
     Trade,
 )
-from barque.node import Output
 from barque.strategy import SMA, OrderEvent, Strategy, StrategyParams, StrategyState
-from barque.strategy.testing import check_strategy
+from barque.strategy.testing import check_no_look_ahead, check_restores
 from strategy_host.core.node import StrategyNode
 from tests.support.builders import MINUTE, NS, T0, a_bar, a_fill, a_quote, an_acceptance, an_order, clock, eurusd, usdjpy
+from tests.support.hosting import alerts, command, feed, order_event, signals
 
 
 class Diary(Strategy):
@@ -97,18 +96,6 @@ def a_node(cls: type[Strategy] = Diary, **params: Any) -> StrategyNode:
     return StrategyNode(config, cls, [eurusd(), usdjpy()])
 
 
-def feed(node: StrategyNode, *messages: Message) -> list[Output]:
-    return [output for message in messages for output in node.handle(message)]
-
-
-def signals(outputs: list[Output]) -> list[Any]:
-    return [message for topic, message in outputs if topic is Topic.SIGNALS]
-
-
-def alerts(outputs: list[Output]) -> list[Alert]:
-    return [message for topic, message in outputs if topic is Topic.ALERTS]
-
-
 def heard(node: StrategyNode) -> list[str]:
     state = node._strategy.state
     assert isinstance(state, Diary.State)
@@ -117,15 +104,6 @@ def heard(node: StrategyNode) -> list[str]:
 
 def rising(count: int, start: int = T0) -> list[Bar]:
     return [a_bar(start + n * MINUTE, close=1.38 + n / 1000) for n in range(count)]
-
-
-def command(kind: type, at: int = T0, **changes: Any) -> Any:
-    return kind(command_id="c1", ts_event_ns=at, actor="test", **changes)
-
-
-def order_event(kind: type, **changes: Any) -> Any:
-    base = {"order_id": "o1", "cause": "s1/1/0", "root": "r", "strategy_id": "s1", "account": "paper", "symbol": "EURUSD"}
-    return kind(**(base | {"ts_event_ns": T0} | changes))
 
 
 def a_rejection(**changes: Any) -> SignalRejected:
@@ -317,7 +295,9 @@ def test_restored_at_every_message_it_does_what_an_uninterrupted_run_does() -> N
         command(StartStrategy, strategy_id="s1"),
         *rising(3, T0 + 1462 * MINUTE),
     ]
-    outputs = check_strategy(lambda: a_node(fail_at=1.5), messages, cuts=40)
+    check_restores(lambda: a_node(fail_at=1.5), messages)
+    check_no_look_ahead(lambda: a_node(fail_at=1.5), messages, cuts=40)
+    outputs = feed(a_node(fail_at=1.5), *messages)
     assert len(signals(outputs)) > 10
     assert {alert.name for alert in alerts(outputs)} == {"strategy_notice", "strategy_failed"}
 
@@ -356,7 +336,7 @@ def test_prices_and_quantities_are_put_on_the_instruments_grid() -> None:
             self.target(bar.symbol, -2, reason="turn")
             self.close(bar.symbol)
             self.close(bar.symbol, 1, tag="part")
-            self.sell(bar.symbol, risk_fraction=Decimal("0.01"), time_in_force="ioc", valid_until_ns=self.now + NS)
+            self.sell(bar.symbol, risk_fraction=0.01, stop_loss=1.5, time_in_force="ioc", valid_until_ns=self.now + NS)
 
     buy, target, close, part, sell = signals(feed(a_node(Bracketed), a_bar(close=1.386764)))
     assert (buy.quantity, buy.limit_price, buy.stop_loss) == (Decimal(2), Decimal("1.38676"), Decimal("1.38123"))

@@ -102,8 +102,11 @@ class StrategyConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Entry point name (`sma_cross`) or `module:Class`."""
     symbols: tuple[str, ...]
     interval: str = "1m"
+    """Of the bars it gets, such as `5m` or `tick:100`; `[[barbuilder.bars]]` must make them, or a file bring them."""
     params: dict[str, Any] = {}
     enabled: bool = True
+    intervals: tuple[str, ...] = ()
+    """Of further bars it gets, such as `["1h", "1d"]`; as `interval`."""
 
 
 class CommonConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -88,6 +88,10 @@ class StrategyError(BarqueError):
     disposition = "isolate"
 
 
+class Overrun(BaseException):
+    """A user's code was stopped because it ran too long. No `Exception`, so that no `except` of that code swallows it."""
+
+
 class InvariantError(BarqueError):
     """Our bug: what must never be is. State is kept as it was."""
 

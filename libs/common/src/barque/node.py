@@ -6,8 +6,8 @@ Not:  clock, randomness, I/O, logging, environment. Time is a message (`ClockTic
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Protocol, TypeAlias, runtime_checkable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from barque.messages import Message, Topic
 
@@ -67,6 +67,28 @@ class Sleeper(Protocol):
     def sleeps_until(self, topic: Topic) -> int:
         """Event time, ns, before which messages of `topic` do nothing but overwrite the last of their key: `AWAKE`, `ASLEEP` or
         a time between. Asked again after each message that the node is fed."""
+        ...
+
+
+@runtime_checkable
+class Selective(Protocol):
+    """A node that says what it makes of which messages. A runner in memory need not feed it the others."""
+
+    @property
+    def handlers(self) -> Mapping[type, Callable[[Any], Iterable[Output]]]:
+        """What `handle` does, by type of message; a type that is not there changes nothing and leads to nothing. One mapping for
+        the node's lifetime; `restore` may change what is in it."""
+        ...
+
+
+@runtime_checkable
+class Interruptible(Protocol):
+    """A node that runs a user's code, which the outside may stop. What came of such a batch is not a function of the batch: it is
+    committed as it is, and a replay takes it from the journal."""
+
+    @property
+    def overruns(self) -> int:
+        """How often it was stopped since the object was made; no part of its state."""
         ...
 
 

@@ -7,13 +7,25 @@ Not:  a strategy's parameters; `StrategyNode` checks them against the class.
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 from barque.config import CommonConfig, Section, StrategyConfig
 from barque.errors import ConfigError
 
+LONGEST_HOOK_S = 3_600.0
 
-class StrategyHostConfig(Section, frozen=True):
-    """The host has no keys of its own; what it hosts is in `[[strategies]]`."""
+
+class StrategyHostConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How strategies are hosted; which ones is in `[[strategies]]`."""
+
+    hook_timeout_s: float = 5.0
+    """A hook that takes longer for one message pauses its strategy; 0: no limit."""
+    archive_path: Path | None = None
+    """A folder of archived market data: where the warm-up of new strategies is looked for, besides Postgres."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.hook_timeout_s <= LONGEST_HOOK_S:
+            raise ValueError(f"hook_timeout_s is {self.hook_timeout_s}; it must be between 0 and {LONGEST_HOOK_S:g}")
 
 
 def node_name(strategy_id: str) -> str:

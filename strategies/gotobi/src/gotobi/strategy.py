@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from datetime import date, time
 from decimal import Decimal
+from typing import Annotated
 
 import holidays
+from msgspec import Meta
 
 from barque.calendars import calendar, instant, local_day, zone
 from barque.errors import ConfigError
@@ -29,20 +31,19 @@ class Gotobi(Strategy):
     """One symbol, one trade a gotobi day."""
 
     class Params(StrategyParams, frozen=True):
-        days: tuple[int, ...] = (5, 10, 15, 20, 25, 30)
-        month_end: bool = False
-        """Also the month's last business day."""
-        tz: str = "Asia/Tokyo"
-        entry_time: time = time(1, 30)
-        exit_time: time = time(8, 30)
-        """Both by the clocks of `tz`, on the same date."""
-        quantity: Decimal = Decimal(1)
-        """Contracts; negative: short."""
-        stop_loss_pct: Decimal | None = None
-        """Distance of the stop from each fill, as a fraction of its price (0.003 = 0.3 %)."""
-        holidays: tuple[date, ...] = ()
-        """No-trade dates besides the national holidays of Japan."""
-        late_entry_limit_s: int = 900
+        days: Annotated[tuple[int, ...], Meta(description="Gotobi days of the month.")] = (5, 10, 15, 20, 25, 30)
+        month_end: Annotated[bool, Meta(description="Also the month's last business day.")] = False
+        tz: Annotated[str, Meta(description="IANA name of the time zone of all dates and times.")] = "Asia/Tokyo"
+        entry_time: Annotated[time, Meta(description="By the clocks of `tz`.")] = time(1, 30)
+        exit_time: Annotated[time, Meta(description="By the clocks of `tz`, on the same date; after `entry_time`.")] = time(8, 30)
+        quantity: Annotated[Decimal, Meta(description="Contracts; negative: short.")] = Decimal(1)
+        stop_loss_pct: Annotated[
+            Decimal | None, Meta(description="Distance of the stop from each fill, as a fraction of its price (0.003 = 0.3 %).")
+        ] = None
+        holidays: Annotated[tuple[date, ...], Meta(description="No-trade dates besides the national holidays of Japan.")] = ()
+        late_entry_limit_s: Annotated[
+            int, Meta(ge=0, description="Seconds after `entry_time` in which the entry may still be made.")
+        ] = 900
 
         def __post_init__(self) -> None:
             if not all(1 <= day <= 31 for day in self.days):
@@ -53,8 +54,6 @@ class Gotobi(Strategy):
                 raise ValueError("quantity is 0; positive buys, negative sells")
             if self.stop_loss_pct is not None and not 0 < self.stop_loss_pct < 1:
                 raise ValueError(f"stop_loss_pct is {self.stop_loss_pct}; it is a fraction between 0 and 1 (0.003 = 0.3 %)")
-            if self.late_entry_limit_s < 0:
-                raise ValueError(f"late_entry_limit_s is {self.late_entry_limit_s}; it cannot be negative")
 
     class State(StrategyState):
         decided: date | None = None

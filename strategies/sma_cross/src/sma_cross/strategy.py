@@ -7,58 +7,48 @@ Not:  a trade on the first direction that is seen: nobody knows how old it is.
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Annotated
 
-from msgspec import field
+from msgspec import Meta
 
 from barque.messages import Bar
 from barque.messages.market import PriceType
-from barque.strategy import SMA, Strategy, StrategyParams, StrategyState
-
-TOLERANCE = 1e-7
-"""Averages this close to one another are equal; the direction stays what it was."""
+from barque.strategy import SMA, Cross, Strategy, StrategyParams
 
 
 class SmaCross(Strategy):
     """One position per symbol, in the direction of the faster average."""
 
     class Params(StrategyParams, frozen=True):
-        fast: int = 10
-        """Bars."""
-        slow: int = 20
-        """Bars; more than `fast`."""
-        quantity: Decimal = Decimal(1)
-        """Contracts, positive."""
-        price: PriceType = "bid"
-        """Which of the bars of a minute count."""
+        fast: Annotated[int, Meta(ge=1, description="Bars of the faster average.")] = 10
+        slow: Annotated[int, Meta(ge=2, description="Bars of the slower average; more than `fast`.")] = 20
+        quantity: Annotated[Decimal, Meta(description="Contracts held in either direction, positive.")] = Decimal(1)
+        price: Annotated[PriceType, Meta(description="Which of the bars of a minute count.")] = "bid"
+        warm_up: Annotated[bool, Meta(description="Begin with averages of the past, as far as the host knows it.")] = False
 
         def __post_init__(self) -> None:
-            if not 1 <= self.fast < self.slow:
-                raise ValueError(f"fast is {self.fast} and slow {self.slow}; fast must be at least 1, slow more than fast")
+            if self.fast >= self.slow:
+                raise ValueError(f"fast is {self.fast} and slow {self.slow}; slow must be more than fast")
             if self.quantity <= 0:
                 raise ValueError(f"quantity is {self.quantity}; it must be positive")
 
-    class State(StrategyState):
-        directions: dict[str, int] = field(default_factory=dict)
-        """By symbol: 1 while the fast average is above, -1 while below."""
-
     params: Params
-    state: State
 
     def setup(self) -> None:
-        """Two averages per symbol."""
+        """Two averages per symbol, and what tells of their crossings."""
         params = self.params
+        self.price = params.price
         self.averages = {s: (self.indicator(SMA(params.fast)), self.indicator(SMA(params.slow))) for s in self.symbols}
+        self.crosses = {s: self.indicator(Cross()) for s in self.symbols}
+        if params.warm_up:
+            self.warm_up(bars=params.slow)
 
     def on_bar(self, bar: Bar) -> None:
-        """Follow a change of direction."""
-        if bar.price != self.params.price:
+        """Follow a crossing."""
+        if bar.price != self.price:
             return
-        fast, slow = (average.update(bar.close) for average in self.averages[bar.symbol])
-        if fast is None or slow is None or abs(fast - slow) <= TOLERANCE:
-            return
-        direction = 1 if fast > slow else -1
-        before = self.state.directions.get(bar.symbol, direction)
-        self.state.directions[bar.symbol] = direction
-        if direction != before:
+        fast, slow = self.averages[bar.symbol]
+        direction = self.crosses[bar.symbol].update(fast.update(bar.close), slow.update(bar.close))
+        if direction:
             crossing = "above" if direction > 0 else "below"
             self.target(bar.symbol, direction * self.params.quantity, reason=f"fast average {crossing} slow")

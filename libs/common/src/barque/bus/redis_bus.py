@@ -33,11 +33,21 @@ _AWAY = ("BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS"
 _REFUSED = ("NOAUTH", "NOPERM", "WRONGPASS")
 _encode = msgspec.msgpack.Encoder(order="deterministic").encode
 _journal_decoder = msgspec.msgpack.Decoder(tuple[int, list[tuple[int, dict[str, tuple[str, int]]]]])
-_snapshot = msgspec.msgpack.Decoder(tuple[bytes, dict[str, tuple[int, bytes]]])
 _origin = msgspec.json.Decoder(tuple[str, int])
 _outs_decoder = msgspec.msgpack.Decoder(dict[str, tuple[int, bytes]])
 SNAPSHOT_EVERY = 1_000
 """Every so many commits the journal record carries the state, so that a replay can begin there."""
+
+
+class _Snapshot(msgspec.Struct, array_like=True, omit_defaults=True):
+    """What a journal record may carry: state and output chains after the commit."""
+
+    state: bytes
+    outs: dict[str, tuple[int, bytes]]
+    given: bool = False
+
+
+_snapshot = msgspec.msgpack.Decoder(_Snapshot)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +82,8 @@ class Commit:
     """`resume`, or the text of a halt flag to set, together with the outputs."""
     speaker: str = ""
     """Source of the outputs where it is not the node itself but its shell."""
+    given: bool = False
+    """The state is not a function of what was fed: the journal has a record that carries it, and a replay takes it from there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +113,8 @@ class JournalRecord:
     """Per batch: the time it was told (0: none) and all positions after it."""
     snapshot: tuple[bytes, dict[str, tuple[int, bytes]]] | None
     """State and output chains after the commit, in every so many records."""
+    given: bool = False
+    """What was committed cannot be computed again: take it from `snapshot`. Nothing fed: the state it was born with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +277,10 @@ class RedisBus:
         """Names of the nodes that have registered."""
         return sorted(name.decode() for name in await self.call("HKEYS", self._registry))
 
+    async def unregister(self, name: str) -> None:
+        """Lag, turns and trimming no longer ask about a node that is not to come back; its record stays."""
+        await self.call("HDEL", self._registry, name)
+
     async def load(self, node: str) -> Record:
         """A node's record; an empty one where it never committed."""
         raw = _pairs(await self.call("HGETALL", self.node_key(node)))
@@ -294,8 +312,10 @@ class RedisBus:
             outs[thread] = (seq + 1, link(chain, body))
             entries += [index + 4, pack_envelope(commit.speaker or commit.node, seq + 1, ts_pub_ns, outs[thread][1]), body]
         positions = [part for topic, p in commit.positions.items() for part in (topic, p.entry_id, p.count)]
-        record = _encode((commit.expected_seq, [(now_ns, _flat(p)) for now_ns, p in commit.fed])) if commit.fed else b""
-        snapshot = _encode((commit.state, outs)) if commit.fed and (commit.expected_seq + 1) % SNAPSHOT_EVERY == 0 else b""
+        journaled = bool(commit.fed) or commit.given
+        record = _encode((commit.expected_seq, [(now_ns, _flat(p)) for now_ns, p in commit.fed])) if journaled else b""
+        keeps_state = commit.given or (journaled and (commit.expected_seq + 1) % SNAPSHOT_EVERY == 0)
+        snapshot = _encode(_Snapshot(commit.state, outs, commit.given)) if keeps_state else b""
         keys = [self.node_key(commit.node), self.journal_key(commit.node), self.halt_key, *(self.stream(t) for t in topics)]
         arguments = (
             commit.expected_seq,
@@ -368,9 +388,9 @@ class RedisBus:
         reply = await self._range(self.stream(topic), after, until, count)
         return [entry_from_fields(topic, entry_id, fields) for entry_id, fields in reply]
 
-    async def last(self, topic: Topic, count: int) -> list[Entry]:
-        """The newest `count` entries, oldest first."""
-        reply = await self.call("XREVRANGE", self.stream(topic), "+", "-", "COUNT", count)
+    async def last(self, topic: Topic, count: int, until: str = "+") -> list[Entry]:
+        """The newest `count` entries up to `until` (inclusive), oldest first."""
+        reply = await self.call("XREVRANGE", self.stream(topic), until, "-", "COUNT", count)
         return [entry_from_fields(topic, entry_id, fields) for entry_id, fields in reversed(reply)]
 
     async def length(self, topic: Topic) -> int:
@@ -392,8 +412,9 @@ class RedisBus:
             except (KeyError, msgspec.DecodeError, msgspec.ValidationError) as error:
                 raise WireError(f"journal of {node}, entry {entry_id.decode()}: {error}") from error
             batches = [(now_ns, {Topic(t): Position(*p) for t, p in positions.items()}) for now_ns, positions in fed]
-            snapshot = _snapshot.decode(fields[b"s"]) if b"s" in fields else None
-            records.append(JournalRecord(entry_id.decode(), seq, batches, snapshot))
+            kept = _snapshot.decode(fields[b"s"]) if b"s" in fields else None
+            snapshot = None if kept is None else (kept.state, kept.outs)
+            records.append(JournalRecord(entry_id.decode(), seq, batches, snapshot, kept is not None and kept.given))
         return records
 
     # -- upkeep -----------------------------------------------------------------------------------------------------

@@ -50,6 +50,8 @@ class Report:
     messages_in: int = 0
     entries_out: int = 0
     bytes_out: int = 0
+    given: int = 0
+    """Commits that were taken as they were: a past that the node was born with, a batch in which a hook was stopped."""
     from_seq: int = 0
     altered_inputs: list[str] = field(default_factory=list)
     """Input entries whose bytes do not fit their chain: changed since they were written."""
@@ -70,7 +72,7 @@ async def replay(source: Source, node: Node, lockstep: bool) -> Report:
             continue
         if await run.again(record):
             break
-    if not run.report.commits:
+    if not run.report.commits and not run.report.given:
         raise ConfigError(f"no journal of node '{node.name}' in this book; nodes with one: those that commit to Redis")
     return run.report
 
@@ -96,7 +98,11 @@ class _Replay:
         self.report = Report(node.name)
 
     async def begin(self, record: JournalRecord) -> bool:
-        """At the node's first commit, or at the first record that carries the state."""
+        """Whether to compute the record again: from the node's first commit on, or the first record that carries the state. What
+        was given then is given again."""
+        if record.given and record.snapshot is not None:
+            await self._be_given(record, record.snapshot)
+            return False
         if self._positions is not None:
             return True
         if record.seq == 0:
@@ -109,6 +115,14 @@ class _Replay:
             self._node.restore(self._state)
             self.report.from_seq = record.seq + 1
         return False
+
+    async def _be_given(self, record: JournalRecord, snapshot: tuple[bytes, Outs]) -> None:
+        self._state, self._outs = snapshot
+        self._positions = dict(record.fed[-1][1]) if record.fed else await self._source.origin(self._node.name)
+        self._node.restore(self._state)
+        for topic, said in self._said.items():
+            said.skip = self._outs.get(topic, (0, b""))[0]
+        self.report.given += 1
 
     async def again(self, record: JournalRecord) -> bool:
         """One commit, batch by batch; True where it came out differently."""
@@ -180,7 +194,7 @@ class _Said:
     """The entries of one source on one topic, in order."""
 
     def __init__(self, source: Source, topic: Topic, node: str, skip: int) -> None:
-        self._source, self._topic, self._node, self._skip = source, topic, node, skip
+        self._source, self._topic, self._node, self.skip = source, topic, node, skip
         self._after = "-"
         self._page: list[Entry] = []
 
@@ -189,7 +203,7 @@ class _Said:
             while self._page:
                 entry = self._page.pop(0)
                 header = entry.header()
-                if header.source == self._node and header.seq > self._skip:
+                if header.source == self._node and header.seq > self.skip:
                     return entry
             self._page = await self._source.range(self._topic, self._after, count=PAGE)
             if not self._page:
@@ -224,10 +238,18 @@ class LiveSource:
         return (await self._bus.load(node)).origin
 
 
+class _RecordedCommit(msgspec.Struct, array_like=True):
+    entry_id: str
+    seq: int
+    fed: list[tuple[int, dict[str, tuple[str, int]]]]
+    snapshot: tuple[bytes, Outs] | None
+    given: bool = False
+
+
 class _Recording(msgspec.Struct):
     book: str
     streams: dict[str, list[tuple[str, bytes, bytes]]]
-    journals: dict[str, list[tuple[str, int, list[tuple[int, dict[str, tuple[str, int]]]], tuple[bytes, Outs] | None]]]
+    journals: dict[str, list[_RecordedCommit]]
     origins: dict[str, dict[str, tuple[str, int]]]
 
 
@@ -236,12 +258,12 @@ async def record(bus: RedisBus, path: Path) -> Mapping[str, int]:
 
     Journals first: on a running book the streams then hold all that the journals speak of, and a little more.
     """
-    journals: dict[str, Any] = {}
+    journals: dict[str, list[_RecordedCommit]] = {}
     origins: dict[str, Any] = {}
     for node in await bus.registered():
-        origins[node] = {t: (p.entry_id, p.count) for t, p in (await bus.load(node)).origin.items()}
+        origins[node] = _flat((await bus.load(node)).origin)
         journals[node] = [
-            (r.entry_id, r.seq, [(now_ns, {t: (p.entry_id, p.count) for t, p in to.items()}) for now_ns, to in r.fed], r.snapshot)
+            _RecordedCommit(r.entry_id, r.seq, [(now_ns, _flat(to)) for now_ns, to in r.fed], r.snapshot, r.given)
             async for r in _journal(LiveSource(bus), node)
         ]
     streams: dict[str, list[tuple[str, bytes, bytes]]] = {}
@@ -285,15 +307,23 @@ class RecordedSource:
     async def journal(self, node: str, after: str = "-", count: int = PAGE) -> list[JournalRecord]:
         """Commits of a node in order."""
         low = (-1, -1) if after == "-" else id_key(after)
-        found = [r for r in self._data.journals.get(node, []) if id_key(r[0]) > low][:count]
+        found = [r for r in self._data.journals.get(node, []) if id_key(r.entry_id) > low][:count]
         return [
-            JournalRecord(entry_id, seq, [(now, {Topic(t): Position(*p) for t, p in to.items()}) for now, to in fed], snapshot)
-            for entry_id, seq, fed, snapshot in found
+            JournalRecord(r.entry_id, r.seq, [(now_ns, _positions(to)) for now_ns, to in r.fed], r.snapshot, r.given)
+            for r in found
         ]
 
     async def origin(self, node: str) -> dict[Topic, Position]:
         """Where the node began to read."""
-        return {Topic(t): Position(*p) for t, p in self._data.origins.get(node, {}).items()}
+        return _positions(self._data.origins.get(node, {}))
+
+
+def _flat(positions: Mapping[Topic, Position]) -> dict[str, tuple[str, int]]:
+    return {str(topic): (p.entry_id, p.count) for topic, p in positions.items()}
+
+
+def _positions(flat: Mapping[str, tuple[str, int]]) -> dict[Topic, Position]:
+    return {Topic(topic): Position(*p) for topic, p in flat.items()}
 
 
 def _bisect(entries: list[Entry], beyond: Callable[[Entry], bool]) -> int:

@@ -5,23 +5,28 @@ Not:  effects outside Redis (see `barque.bus.ledger`), locks, retries of anythin
 
 The verdict decides: OK and DUP go on; STALE means that somebody else moved this node, so what we computed is dropped and
 the state loaded again; HALTED means that the batch held an order while the book is halted, so it is computed again with
-the halt in it.
+the halt in it. A node that says `Halt` itself sets the book's flag in the commit that says it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from barque.bus.node_shell import NodeShell, RunnerOptions, past
 from barque.bus.redis_bus import Commit, Record, RedisBus, flag_of
 from barque.bus.step import Poison, Position, Step
-from barque.errors import BusUnavailable
-from barque.messages import Halt, Message, SubmitOrder, Topic
-from barque.node import Node
+from barque.bus.wire import Entry
+from barque.errors import BusUnavailable, WireError
+from barque.messages import Halt, Message, SubmitOrder, Topic, time_of
+from barque.node import Interruptible, Node, Output
 from barque.observability.health import Health
+
+Birth: TypeAlias = Callable[[Mapping[Topic, Position], int], Awaitable[Sequence[Output]]]
+"""Gives a new node its past: told where it begins to read and the time of the first message it will be fed, ns; what it says."""
 
 
 @dataclass(slots=True)
@@ -34,6 +39,8 @@ class Ahead:
     outputs: dict[Topic, list[Message]] = field(default_factory=dict)
     fed: list[tuple[int, dict[Topic, Position]]] = field(default_factory=list)
     since: float = 0.0
+    given: bool = False
+    """Something in it cannot be computed again."""
 
     def add(self, step: Step, state: bytes) -> None:
         """A batch has been handled; one that changed nothing at all leaves no trace."""
@@ -54,8 +61,10 @@ class Ahead:
 class RedisRunner:
     """One node, one connection, one loop."""
 
-    def __init__(self, node: Node, bus: RedisBus, options: RunnerOptions, health: Health) -> None:
+    def __init__(self, node: Node, bus: RedisBus, options: RunnerOptions, health: Health, birth: Birth | None = None) -> None:
+        """`birth` is called once in the life of the node, before its first batch; what it makes is the first commit."""
         self._node = node
+        self._birth = birth
         self._shell = NodeShell(node, bus, options, health)
         self._record: Record | None = None
         self._ahead = Ahead({}, b"")
@@ -88,16 +97,39 @@ class RedisRunner:
         record, ahead = self._record or await self._load(), self._ahead
         entries = await shell.reader.next(ahead.positions)
         now_ns = shell.tell_time()
+        if self._birth is not None and record.seq == 0 and (entries or now_ns):
+            return await self._be_born(self._birth, record, _first_ns(entries, now_ns), stop)
         await shell.upkeep(busy=bool(entries))
         poison = None
         if entries or now_ns:
+            overruns = _overruns(self._node)
             step = shell.step(entries, ahead.positions, ahead.state, now_ns)
             ahead.add(step, self._node.snapshot())
+            ahead.given = ahead.given or _overruns(self._node) != overruns
             poison = step.poison
         if ahead.due(0.0 if poison or stop.is_set() else shell.window_s) and not await self._commit(self._build(record), stop):
             return
         if poison is not None:
             await self._stop_book(poison, stop)
+
+    async def _be_born(self, birth: Birth, record: Record, first_ns: int, stop: asyncio.Event) -> None:
+        """The node's first commit: it has read nothing yet, and has a past. The batch at hand is read again after it."""
+        outputs: dict[Topic, list[Message]] = {}
+        for topic, message in await birth(record.positions, first_ns):
+            outputs.setdefault(topic, []).append(message)
+        state = self._node.snapshot()
+        self._shell.log.info("node_born", state_bytes=len(state), first_ns=first_ns)
+        commit = Commit(
+            node=self._node.name,
+            expected_seq=record.seq,
+            epoch=record.epoch,
+            state=state,
+            positions=record.positions,
+            outputs=outputs,
+            outs=record.outs,
+            given=True,
+        )
+        await self._commit(commit, stop)
 
     def _build(self, record: Record) -> Commit:
         ahead = self._ahead
@@ -111,6 +143,8 @@ class RedisRunner:
             outs=record.outs,
             fed=ahead.fed,
             guarded=any(isinstance(m, SubmitOrder) for m in ahead.outputs.get(Topic.ORDERS, ())),
+            halt_action=next((flag_of(m) for m in ahead.outputs.get(Topic.CONTROL, ()) if isinstance(m, Halt)), ""),
+            given=ahead.given,
         )
 
     async def _commit(self, commit: Commit, stop: asyncio.Event) -> bool:
@@ -169,3 +203,18 @@ class RedisRunner:
             halt_action=halt_action,
         )
         await self._commit(commit, stop)
+
+
+def _overruns(node: Node) -> int:
+    return node.overruns if isinstance(node, Interruptible) else 0
+
+
+def _first_ns(entries: Iterable[Entry], now_ns: int) -> int:
+    """The earliest time that a batch tells of."""
+    times = [now_ns]
+    for entry in entries:
+        try:
+            times += [time_of(message) for message in entry.messages()]
+        except WireError:
+            continue  # the node's step puts it aside
+    return min((ts_ns for ts_ns in times if ts_ns > 0), default=0)

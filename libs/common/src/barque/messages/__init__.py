@@ -18,6 +18,7 @@ from barque.messages.control import (
 from barque.messages.market import Bar, FeedStatus, Mark, Quote, Trade
 from barque.messages.orders import (
     AccountSnapshot,
+    BreakerChanged,
     CancelOrder,
     CancelRejected,
     Fill,
@@ -42,6 +43,7 @@ __all__ = [
     "AccountSnapshot",
     "Alert",
     "Bar",
+    "BreakerChanged",
     "CancelOrder",
     "CancelRejected",
     "CancelRequest",

@@ -54,6 +54,9 @@ class SetLimit(_Command, frozen=True, kw_only=True, tag="SetLimit"):
     limit: str
     value: str
     symbol: str = ""
+    """Empty: all symbols."""
+    strategy_id: str = ""
+    """Empty: the book."""
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True, tag="Alert"):

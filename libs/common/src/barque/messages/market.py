@@ -78,7 +78,10 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False,
         mid = (self.bid + self.ask) / 2
         if mid == mid:
             return mid
-        return next((p for p in (self.last, self.bid, self.ask) if p == p), float("nan"))
+        for price in (self.last, self.bid):
+            if price == price:
+                return price
+        return self.ask
 
 
 class Bar(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag="b"):
@@ -87,12 +90,13 @@ class Bar(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, 
 
     symbol: str
     interval: str
-    """A duration such as `1m`, `5m`, `1h`, `1d`; or a kind and its size, such as `tick:100`, `volume:5000`, `renko:10`."""
+    """A duration such as `1m`, `5m`, `1h`, `1d`, `1w`; or a kind and its size, such as `tick:100`, `volume:5000`, `renko:10`."""
     price: PriceType
     ts_open_ns: int
-    """Start of the bar's interval, inclusive."""
+    """Start of the bar's interval, inclusive; of a bar that is not made of time, when its first tick happened."""
     ts_close_ns: int
-    """End of the bar's interval, exclusive; the bar's event time."""
+    """End of the bar's interval, exclusive; of a bar that is not made of time, when the tick happened that ended it. The bar's
+    event time."""
     open: float
     high: float
     low: float
@@ -102,7 +106,7 @@ class Bar(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, 
     tick_count: int = 0
     """Ticks inside; 0 in a flat bar that fills a gap."""
     root: str = ""
-    """Id of the tick that completed it; empty where the clock or the feed did."""
+    """Id of the tick that completed it, or of the feed's bar; empty where the clock did, or where the feed made the bar."""
     seq: int = 0
     """Number among the bars of one series that open at the same time; only bars that are not made of time have more than one."""
 

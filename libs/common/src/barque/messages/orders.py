@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 from enum import StrEnum
+from typing import Literal
 
 import msgspec
 
 from barque.messages.signals import OrderType, Side, TimeInForce
+
+BreakerStatus = Literal["NORMAL", "TRIPPED", "MANUALLY_HALTED"]
 
 
 class RejectReason(StrEnum):
@@ -27,6 +30,23 @@ class RejectReason(StrEnum):
     UNSUPPORTED = "unsupported"
     UNKNOWN_ORDER = "unknown_order"
     VENUE = "venue"
+    ORDER_STATE = "order_state"
+    NO_EQUITY = "no_equity"
+    NOT_ALLOWED = "not_allowed"
+    NOT_TRADABLE = "not_tradable"
+    MARKET_CLOSED = "market_closed"
+    STALE_DATA = "stale_data"
+    PRICE_COLLAR = "price_collar"
+    GROSS_EXPOSURE_LIMIT = "gross_exposure_limit"
+    NET_EXPOSURE_LIMIT = "net_exposure_limit"
+    LEVERAGE_LIMIT = "leverage_limit"
+    MARGIN_LIMIT = "margin_limit"
+    BUYING_POWER = "buying_power"
+    OPEN_ORDERS_LIMIT = "open_orders_limit"
+    ORDER_RATE = "order_rate"
+    BREAKER = "breaker"
+    NOT_SENT = "not_sent"
+    """It never reached the broker: the broker's books, read twice, do not have it."""
 
 
 class _AboutOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +84,8 @@ class SubmitOrder(_AboutOrder, frozen=True, kw_only=True, tag="SubmitOrder"):
     reason: str = ""
     trail_amount: Decimal | None = None
     """Of a `trailing_stop`: how far the stop follows the best price, in price units."""
+    closes: bool = False
+    """It can only bring its strategy's position nearer to zero: it goes before entries, and where entries are refused."""
 
 
 class CancelOrder(_AboutOrder, frozen=True, kw_only=True, tag="CancelOrder"):
@@ -94,6 +116,28 @@ class SignalRejected(msgspec.Struct, frozen=True, kw_only=True, tag="SignalRejec
     """For people: what happened and what to do."""
     limit: str = ""
     actual: str = ""
+
+
+class BreakerChanged(msgspec.Struct, frozen=True, kw_only=True, tag="BreakerChanged"):
+    """A circuit breaker tripped or was reset. Written by the router; read by gateway, and by senders as a second gate: while the
+    status is not NORMAL, no order of the scope that does not close."""
+
+    account: str
+    strategy_id: str
+    """Whose orders it concerns; empty: all of the book's."""
+    breaker: str
+    """`drawdown`, `daily_loss`, `order_rate`, `rejection_rate`, `stale_data`, `reconciliation`, `manual`."""
+    status: BreakerStatus
+    """Of the scope as a whole, after the change."""
+    ts_event_ns: int
+    cause: str
+    """Id of the message that led to it."""
+    tripped: bool
+    """True: this breaker has tripped; False: it was reset."""
+    limit: str = ""
+    actual: str = ""
+    until_ns: int = 0
+    """When it resets itself; 0: a person has to."""
 
 
 class OrderAccepted(_AboutOrder, frozen=True, kw_only=True, tag="OrderAccepted"):

@@ -39,7 +39,7 @@ class EquityMarked(msgspec.Struct, frozen=True, kw_only=True, tag="EquityMarked"
 
 
 class ReconciliationReport(msgspec.Struct, frozen=True, kw_only=True, tag="ReconciliationReport"):
-    """A comparison of the broker's books with ours. Written by portfolio; read by router, gateway."""
+    """A comparison of the broker's books with ours. Written by senders; read by router, gateway."""
 
     account: str
     ts_event_ns: int

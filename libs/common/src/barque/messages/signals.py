@@ -53,6 +53,9 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True, tag="Signal"):
     """Value to trade, in the account's base currency, positive."""
     trail_amount: Decimal | None = None
     """Of a `trailing_stop`: how far the stop follows the best price, in price units."""
+    volatility: Decimal | None = None
+    """How far the price usually moves (an ATR, say), in price units: what `volatility` sizing goes by, and `risk_fraction` where
+    there is no stop."""
 
 
 class CancelRequest(msgspec.Struct, frozen=True, kw_only=True, tag="CancelRequest"):

@@ -27,6 +27,7 @@ from barque.messages.control import (
 from barque.messages.market import Bar, FeedStatus, Mark, Quote, Trade
 from barque.messages.orders import (
     AccountSnapshot,
+    BreakerChanged,
     CancelOrder,
     CancelRejected,
     Fill,
@@ -94,7 +95,7 @@ MESSAGES: dict[Topic, tuple[type, ...]] = {
         AccountSnapshot,
         PositionSnapshot,
     ),
-    Topic.ORDERS: (SubmitOrder, CancelOrder, ModifyOrder, SignalRejected),
+    Topic.ORDERS: (SubmitOrder, CancelOrder, ModifyOrder, SignalRejected, BreakerChanged),
     Topic.PORTFOLIO: (PositionChanged, EquityMarked, ReconciliationReport),
     Topic.MARKS: (Mark,),
     Topic.TICKS: (Quote, Trade, FeedStatus),

@@ -24,7 +24,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import time
 from decimal import Decimal
-from typing import Any, ClassVar, TypeVar, Unpack, get_args
+from typing import ClassVar, TypeVar, Unpack, get_args
 
 import msgspec
 

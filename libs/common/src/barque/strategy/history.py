@@ -36,7 +36,7 @@ class BarHistory(Indicator, kw_only=True):
     price: PriceType | None = None
     """None: whichever the series has, as long as it has only one."""
     length: int
-    bars: list[Bar] = []
+    bars: list[Bar] = msgspec.field(default_factory=list)
 
     def push(self, bar: Bar) -> None:
         """Take in a bar of its symbol and interval; raises `StrategyError` where nobody said which price type counts."""

@@ -1,6 +1,6 @@
 """The desk a strategy works at: it reads the node's state there and leaves its wishes in a tray.
 
-In:   the message being handled, calls of the strategy.   Out: `Signal`, `CancelRequest`, `Alert`, with ids made of their cause.
+In:   the message being handled, calls of the strategy.   Out: wishes and `Alert`s, with ids made of their cause.
 Not:  a decision. Whether a wish becomes an order is the router's business.
 """
 
@@ -12,39 +12,40 @@ from typing import Any
 
 from barque.errors import StrategyError, nearest
 from barque.instruments import Instrument
-from barque.messages import Alert, CancelRequest, Message, Signal, Topic, id_of, root_of
+from barque.messages import Alert, EquityMarked, Message, SetupChanged, Topic, id_of, root_of
 from barque.messages.control import Severity
-from barque.messages.signals import Action
 from barque.node import Output
-from barque.strategy import OpenOrder
-from strategy_host.core.state import StrategyNodeState
+from barque.strategy import OpenOrder, Wish
+from strategy_host.core.state import ZERO, StrategyNodeState
 
 
 class StrategyDesk:
-    """`barque.strategy.Desk` over a node's state. `state` is replaced when a node is restored."""
+    """`barque.strategy.Desk` over a node's state. `state` is replaced when a node is restored.
+
+    The node puts the message it handles into `message`, and takes the `tray` when it has been handled.
+    """
+
+    message: Message | None = None
+    warming = False
 
     def __init__(
-        self, strategy_id: str, node_name: str, symbols: tuple[str, ...], interval: str, instruments: Mapping[str, Instrument]
+        self,
+        strategy_id: str,
+        node_name: str,
+        symbols: tuple[str, ...],
+        intervals: tuple[str, ...],
+        instruments: Mapping[str, Instrument],
     ) -> None:
-        self.strategy_id, self.symbols, self.interval = strategy_id, symbols, interval
+        self.strategy_id, self.symbols, self.intervals = strategy_id, symbols, intervals
         self.state = StrategyNodeState()
+        self.tray: list[Output] = []
         self._node_name = node_name
         self._instruments = instruments
-        self._message: Message | None = None
-        self._tray: list[Output] = []
+        self._named: object = self
+        """The message whose names these are; not yet any."""
+        self._cause = self._root = ""
 
-    def begin(self, message: Message) -> None:
-        """What is wished from now on is caused by `message`."""
-        self._message = message
-        self._tray = []
-
-    def drop(self) -> None:
-        """Forget the wishes of this message."""
-        self._tray = []
-
-    def take(self) -> list[Output]:
-        """The wishes of this message."""
-        return self._tray
+    # ---- facts
 
     @property
     def now(self) -> int:
@@ -52,7 +53,11 @@ class StrategyDesk:
 
     @property
     def trading(self) -> bool:
-        return self.state.trading
+        return self.state.trading and not self.warming
+
+    @property
+    def account(self) -> EquityMarked | None:
+        return self.state.account
 
     def instrument(self, symbol: str) -> Instrument:
         try:
@@ -62,42 +67,50 @@ class StrategyDesk:
             raise StrategyError(f"symbol '{symbol}' has no [[instruments]] entry; {hint}") from None
 
     def position(self, symbol: str) -> Decimal:
-        return self.state.positions.get(symbol, Decimal(0))
+        self.instrument(symbol)
+        return self.state.positions.get(symbol, ZERO)
+
+    def average_price(self, symbol: str) -> Decimal | None:
+        self.instrument(symbol)
+        return self.state.average_prices.get(symbol)
 
     def open_orders(self, symbol: str | None) -> tuple[OpenOrder, ...]:
-        return tuple(order for order in self.state.orders.values() if symbol is None or order.symbol == symbol)
+        if symbol is None:
+            return tuple(self.state.orders.values())
+        self.instrument(symbol)
+        return tuple(order for order in self.state.orders.values() if order.symbol == symbol)
 
-    def signal(self, symbol: str, action: Action, **fields: Any) -> str:
-        signal = Signal(**self._origin(symbol), action=action, **fields)
-        self._wish(signal)
-        return signal.id
+    # ---- the tray
 
-    def cancel(self, symbol: str, order_id: str | None) -> str:
-        request = CancelRequest(**self._origin(symbol), order_id=order_id)
-        self._wish(request)
-        return request.id
+    def wish(self, kind: type[Wish], symbol: str, fields: Mapping[str, Any]) -> str:
+        state = self.state
+        if self.message is not self._named:
+            self._name()
+        wish_id = f"{self.strategy_id}/{self._cause}/{state.next_index(self._cause)}"
+        if self.trading or (kind is SetupChanged and not self.warming):
+            wish = kind(
+                id=wish_id,
+                cause=self._cause,
+                root=self._root,
+                strategy_id=self.strategy_id,
+                symbol=symbol,
+                ts_event_ns=state.now_ns,
+                **fields,
+            )
+            self.tray.append((Topic.SIGNALS, wish))
+        return wish_id
 
     def notify(self, text: str, severity: Severity) -> None:
-        self.alert("strategy_notice", f"{self.strategy_id}: {text}", severity)
+        if not self.warming:
+            self.alert("strategy_notice", f"{self.strategy_id}: {text}", severity)
 
     def alert(self, name: str, text: str, severity: Severity) -> None:
         """Tell a person; not held back while the strategy may not trade."""
         alert = Alert(name=name, ts_event_ns=self.now, severity=severity, source=self._node_name, text=text)
-        self._tray.append((Topic.ALERTS, alert))
+        self.tray.append((Topic.ALERTS, alert))
 
-    def _wish(self, wish: Signal | CancelRequest) -> None:
-        if self.trading:
-            self._tray.append((Topic.SIGNALS, wish))
-
-    def _origin(self, symbol: str) -> dict[str, Any]:
-        if self._message is None:
+    def _name(self) -> None:
+        """What is wished from now on is caused by `message`."""
+        if self.message is None:
             raise StrategyError("setup cannot trade; wish for it in on_start or a later hook")
-        cause = id_of(self._message)
-        return {
-            "id": f"{self.strategy_id}/{cause}/{self.state.next_index(cause)}",
-            "cause": cause,
-            "root": root_of(self._message),
-            "strategy_id": self.strategy_id,
-            "symbol": symbol,
-            "ts_event_ns": self.now,
-        }
+        self._named, self._cause, self._root = self.message, id_of(self.message), root_of(self.message)

@@ -18,8 +18,10 @@ import structlog
 from barque.bus.node_shell import pause_until
 from barque.bus.runner import RedisRunner
 from barque.errors import BarqueError, BusUnavailable
-from barque.node import Node
 from barque.service import ServiceContext
+from strategy_host.config import StrategyHostConfig
+from strategy_host.core.node import StrategyNode
+from strategy_host.shell.past import Past
 
 log = structlog.get_logger()
 BEAT_S = 0.5
@@ -41,9 +43,12 @@ def share(nodes: Sequence[str], workers: Sequence[str], me: str) -> set[str]:
 class Worker:
     """Runs the nodes that are ours, and lets go of those that are not."""
 
-    def __init__(self, context: ServiceContext, factories: dict[str, Callable[[], Node]]) -> None:
+    def __init__(
+        self, context: ServiceContext, config: StrategyHostConfig, factories: dict[str, Callable[[], StrategyNode]]
+    ) -> None:
         """`factories` makes a fresh node by name; a node is made anew each time it moves here."""
         self._context = context
+        self._config = config
         self._factories = factories
         self._bus = context.bus()
         self._running: dict[str, tuple[asyncio.Task[None], asyncio.Event]] = {}
@@ -86,9 +91,11 @@ class Worker:
         self._running[name] = (asyncio.create_task(self._run_node(name, stop), name=name), stop)
 
     async def _run_node(self, name: str, stop: asyncio.Event) -> None:
-        bus = self._context.bus()
+        context = self._context
+        bus, node = context.bus(), self._factories[name]()
         try:
-            await RedisRunner(self._factories[name](), bus, self._context.options(), self._context.health).run(stop)
+            past = Past(bus, context.common.postgres, self._config.archive_path)
+            await RedisRunner(node, bus, context.options(), context.health, past.birth_of(node)).run(stop)
         finally:
             await bus.close()
 
