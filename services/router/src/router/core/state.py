@@ -1,78 +1,142 @@
-"""What the router knows: open orders, positions, marks, limits changed by hand, and what it has already decided."""
+"""What the router knows: open orders, positions, marks, equity, limits changed by hand, breakers, and what it has decided."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import islice
+from typing import TypeVar
 
 import msgspec
 
-from barque.messages import Mark, SubmitOrder
+from barque.messages import AccountSnapshot, EquityMarked, Mark, ModifyOrder, PositionChanged, SubmitOrder
 from barque.messages.signals import Side
 from router.core.lifecycle import OrderState
 
 WINDOW = 1024
-"""So many decisions and executions are remembered, to know a repeated one."""
+"""At least so many decisions and executions are remembered, to know a repeated one."""
+SLACK = 256
+"""At most so many more."""
 
 ZERO = Decimal(0)
+T = TypeVar("T")
 
 
 class OpenOrder(msgspec.Struct, kw_only=True):
     """An order that may still trade, UNKNOWN ones included."""
 
     order: SubmitOrder
+    """With the terms that the broker has confirmed."""
     state: OrderState = OrderState.NEW
     filled: Decimal = ZERO
+    asked: ModifyOrder | None = None
+    """The change that is under way."""
+    withdrawn: bool = False
+    """A flatten was to end it, or an exit took it back: what trades of it all the same must not carry the position past zero."""
+
+    @property
+    def quantity(self) -> Decimal:
+        """Contracts of the whole order; while a change is under way, the larger of before and after."""
+        asked = self.asked
+        if asked is None or asked.quantity is None:
+            return self.order.quantity
+        return max(self.order.quantity, asked.quantity)
 
     @property
     def remaining(self) -> Decimal:
         """Contracts that may still trade."""
-        return max(self.order.quantity - self.filled, ZERO)
+        return max(self.quantity - self.filled, ZERO)
+
+
+class Trip(msgspec.Struct, frozen=True, kw_only=True):
+    """A circuit breaker that has tripped."""
+
+    ts_ns: int
+    limit: str
+    actual: str
+    until_ns: int = 0
+    """When it resets itself; 0: a person has to."""
+
+
+class Loss(msgspec.Struct, kw_only=True):
+    """What the losses of a scope are measured from: equity of the book, profit and loss of a strategy; base currency."""
+
+    now: Decimal = ZERO
+    peak: Decimal = ZERO
+    day_start: Decimal = ZERO
+    day_end_ns: int = 0
 
 
 class RouterState(msgspec.Struct, kw_only=True):
-    """The whole state of a `RouterNode`."""
+    """The whole state of a `RouterNode`. A scope is a strategy's id, or empty for the book."""
 
     now_ns: int = 0
     halted: bool = False
+    manual: bool = False
+    """Halted by somebody else than a breaker of ours."""
+    stopped: dict[str, None] = {}
+    """Strategies that a person has stopped."""
     orders: dict[str, OpenOrder] = {}
     """By order id, oldest first."""
     positions: dict[str, dict[str, Decimal]] = {}
     """Signed contracts by strategy, then symbol; none is zero."""
     marks: dict[str, Mark] = {}
+    equity: EquityMarked | None = None
+    """Of our account, the latest."""
+    broker: AccountSnapshot | None = None
+    """The broker's figures for our account, the latest."""
+    books: dict[str, dict[str, PositionChanged]] = {}
+    """Of strategies whose losses a breaker watches, by strategy, then symbol."""
     limits: dict[str, Decimal | None] = {}
-    """Set by hand, by `<limit>|<symbol>`; None: no limit."""
+    """Set by hand, by key (`router.core.limits.key`); None: no limit."""
     decided: dict[str, None] = {}
-    """Digests of the last `WINDOW` signals and commands, oldest first."""
-    executions: dict[str, None] = {}
-    """The last `WINDOW` booked executions, oldest first."""
+    """Digests of the last `WINDOW` wishes and commands, oldest first."""
+    executions: dict[str, Decimal] = {}
+    """Signed contracts booked for the last `WINDOW` executions, oldest first."""
+    replaced: dict[str, str] = {}
+    """Which execution took the place of which, oldest first."""
+    waiting: dict[str, Decimal] = {}
+    """Signed contracts of corrections that came before what they correct, oldest first."""
+    sent: dict[str, list[int]] = {}
+    """When orders and changes of orders went out within the last minute, by scope."""
+    refused: dict[str, list[int]] = {}
+    """When brokers refused within the last minute, by scope."""
+    intents: dict[str, int] = {}
+    """When an order of such a kind last went out, to know a duplicate; oldest first."""
+    trips: dict[str, dict[str, Trip]] = {}
+    """Breakers that have tripped, by scope, then name."""
+    losses: dict[str, Loss] = {}
+    """By scope."""
     counters: dict[str, int] = {}
 
     def position(self, strategy_id: str, symbol: str) -> Decimal:
         """What the strategy's fills add up to, signed contracts."""
-        return self.positions.get(strategy_id, {}).get(symbol, ZERO)
-
-    def net_position(self, symbol: str) -> Decimal:
-        """What all strategies hold together, signed contracts."""
-        return sum((held.get(symbol, ZERO) for held in self.positions.values()), ZERO)
+        held = self.positions.get(strategy_id)
+        return held.get(symbol, ZERO) if held is not None else ZERO
 
     def move(self, strategy_id: str, symbol: str, signed: Decimal) -> None:
         """Book `signed` contracts."""
         held = self.positions.setdefault(strategy_id, {})
-        held[symbol] = held.get(symbol, ZERO) + signed
-        if not held[symbol]:
-            del held[symbol]
+        position = held.get(symbol, ZERO) + signed
+        if position:
+            held[symbol] = position
+            return
+        held.pop(symbol, None)
         if not held:
             del self.positions[strategy_id]
 
     def open_of(self, strategy_id: str, symbol: str) -> Iterator[OpenOrder]:
         """Open orders of one strategy in one symbol, oldest first."""
-        return (o for o in self.orders.values() if (o.order.strategy_id, o.order.symbol) == (strategy_id, symbol))
+        return (o for o in self.orders.values() if o.order.symbol == symbol and o.order.strategy_id == strategy_id)
 
     def under_way(self, strategy_id: str, symbol: str, side: Side) -> Decimal:
         """Contracts of the strategy's open market orders of `side`: as good as filled."""
-        ours = self.open_of(strategy_id, symbol)
-        return sum((o.remaining for o in ours if (o.order.order_type, o.order.side) == ("market", side)), ZERO)
+        total = ZERO
+        for each in self.orders.values():
+            order = each.order
+            if order.order_type == "market" and (order.side, order.symbol, order.strategy_id) == (side, symbol, strategy_id):
+                total += each.remaining
+        return total
 
     def count(self, name: str) -> None:
         """One more of `name`."""
@@ -80,10 +144,16 @@ class RouterState(msgspec.Struct, kw_only=True):
 
 
 def is_new(window: dict[str, None], key: str) -> bool:
-    """Remember `key`, forget the oldest beyond `WINDOW`; False where it was there already."""
+    """Remember `key`, forget what is older than the last `WINDOW`; False where it was there already."""
     if key in window:
         return False
-    window[key] = None
-    if len(window) > WINDOW:
-        del window[next(iter(window))]
+    remember(window, key, None)
     return True
+
+
+def remember(window: dict[str, T], key: str, value: T) -> None:
+    """Keep `value` for `key`; forget what is older than the last `WINDOW`, some at a time, for that is much cheaper."""
+    window[key] = value
+    if len(window) > WINDOW + SLACK:
+        for old in list(islice(window, SLACK)):
+            del window[old]

@@ -16,7 +16,18 @@ from decimal import Decimal
 
 import asyncpg
 
-from barque.messages import CancelOrder, Fill, Message, ModifyOrder, OrderAccepted, OrderRejected, SubmitOrder, time_of
+from barque.messages import (
+    CancelOrder,
+    CancelRejected,
+    Fill,
+    Message,
+    ModifyOrder,
+    ModifyRejected,
+    OrderModified,
+    OrderRejected,
+    SubmitOrder,
+    time_of,
+)
 from barque.postgres.projector import Handled, Scope
 from router.core.lifecycle import OrderState, after, event_of
 
@@ -61,16 +72,14 @@ class _Intent:
             self.filled += message.quantity
         event = event_of(message, self.quantity, self.filled)
         if event is not None:
-            self.state = after(self.state, event)
+            self.state = after(self.state, event, traded=self.filled > 0)
         self.updated_ns = max(self.updated_ns, time_of(message))
         self.detail = getattr(message, "detail", "") or self.detail
         self.venue_order_id = getattr(message, "venue_order_id", "") or self.venue_order_id
 
-    def change_terms(self, request: ModifyOrder) -> None:
-        """The broker has taken `request`."""
-        self.quantity = self.quantity if request.quantity is None else request.quantity
-        self.limit_price = self.limit_price if request.limit_price is None else request.limit_price
-        self.stop_price = self.stop_price if request.stop_price is None else request.stop_price
+    def change_terms(self, modified: OrderModified) -> None:
+        """The order works on with these."""
+        self.quantity, self.limit_price, self.stop_price = modified.quantity, modified.limit_price, modified.stop_price
 
     def columns(self) -> tuple[object, ...]:
         """Parameters $3 to $11."""
@@ -149,10 +158,10 @@ def _follow(intents: dict[str, _Intent], handled: Handled) -> None:
         intent = intents.get(output.order_id)
         if intent is None:
             continue
-        if asked and isinstance(request, ModifyOrder) and isinstance(output, OrderAccepted):
-            intent.change_terms(request)
+        if isinstance(output, OrderModified):
+            intent.change_terms(output)
         intent.apply(output)
-        if isinstance(output, OrderRejected):
+        if isinstance(output, OrderRejected | CancelRejected | ModifyRejected):
             intent.detail = f"{output.reason}: {output.detail}"
 
 

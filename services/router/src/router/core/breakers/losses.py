@@ -1,0 +1,129 @@
+"""Drawdown and daily loss, of the account's equity and of single strategies' own trades. Base currency.
+
+In:   valuations, positions.   Out: trips.
+Not:  an account or strategy that cannot be valued, for want of a price: it is looked at again at the next valuation.
+
+The book's loss is measured from its highest equity, or from that of the day's beginning, and its fraction is a part of that
+equity. A strategy's loss is measured in its own profit and loss, and its fraction is a part of the account's equity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import time, timedelta
+from decimal import Decimal
+
+from barque.calendars import instant, local_day, zone
+from barque.instruments import Instrument
+from barque.messages import EquityMarked, PositionChanged
+from barque.money import MissingPrice
+from router.config import BreakersConfig, DailyLossConfig, LossConfig, RouterConfig, StrategyBreakersConfig
+from router.core.breakers.board import BOOK, Board, Change
+from router.core.prices import Prices
+from router.core.state import ZERO, Loss, RouterState
+
+
+class Losses:
+    """The breakers that look at money."""
+
+    def __init__(
+        self, config: RouterConfig, instruments: Mapping[str, Instrument], state: RouterState, prices: Prices, board: Board
+    ) -> None:
+        self._state = state
+        self._prices = prices
+        self._board = board
+        self._instruments = instruments
+        self._scopes: dict[str, tuple[LossConfig | None, DailyLossConfig | None]] = {}
+        self._watch(BOOK, config.breakers)
+        for own in config.strategy_breakers:
+            self._watch(own.strategy, own)
+        self._strategies = [scope for scope in self._scopes if scope != BOOK]
+
+    @property
+    def need_prices(self) -> bool:
+        """Some strategy has breakers of its own, whose profit is measured at the latest prices."""
+        return bool(self._strategies)
+
+    def valued(self, marked: EquityMarked) -> list[Change]:
+        """The account has been valued."""
+        changes = self._measure(BOOK, marked.equity, marked.ts_event_ns) if BOOK in self._scopes else []
+        for strategy_id in self._strategies:
+            changes += self._measure_strategy(strategy_id, marked.ts_event_ns)
+        return changes
+
+    def moved(self, changed: PositionChanged) -> list[Change]:
+        """A position has changed."""
+        if changed.strategy_id not in self._strategies:
+            return []
+        self._state.books.setdefault(changed.strategy_id, {})[changed.symbol] = changed
+        return self._measure_strategy(changed.strategy_id, changed.ts_event_ns)
+
+    def _watch(self, scope: str, breakers: BreakersConfig | StrategyBreakersConfig) -> None:
+        drawdown, daily = breakers.drawdown, breakers.daily_loss
+        watched = drawdown if _watches(drawdown) else None, daily if _watches(daily) else None
+        if watched != (None, None):
+            self._scopes[scope] = watched
+
+    def _measure(self, scope: str, worth: Decimal, ts_ns: int) -> list[Change]:
+        """Equity of the book, or profit and loss of a strategy, is now `worth`."""
+        losses = self._state.losses
+        loss = losses.get(scope)
+        if loss is None:
+            loss = losses[scope] = Loss(now=worth, peak=worth, day_start=worth)
+        drawdown, daily = self._scopes[scope]
+        changes: list[Change] = []
+        if daily is not None:
+            if ts_ns >= loss.day_end_ns:
+                loss.day_start, loss.day_end_ns = loss.now, _end_of_day(ts_ns, daily.time_zone)
+            if worth < loss.day_start:
+                until_ns = loss.day_end_ns if daily.resets_next_day else 0
+                changes += self._compare(scope, "daily_loss", daily, (loss.day_start, worth), until_ns)
+        loss.now = worth
+        if worth > loss.peak:
+            loss.peak = worth
+        elif drawdown is not None and worth < loss.peak:
+            changes += self._compare(scope, "drawdown", drawdown, (loss.peak, worth), 0)
+        return changes
+
+    def _compare(self, scope: str, name: str, config: LossConfig, fall: tuple[Decimal, Decimal], until_ns: int) -> list[Change]:
+        start, worth = fall
+        most = config.amount
+        if config.fraction is not None:
+            whole = start if scope == BOOK else self._equity()
+            part = config.fraction * whole
+            if whole > 0 and (most is None or part < most):
+                most = part
+        if most is None or start - worth < most:
+            return []
+        return self._board.trip(scope, name, config, (most, start - worth), until_ns)
+
+    def _measure_strategy(self, strategy_id: str, ts_ns: int) -> list[Change]:
+        try:
+            worth = self._profit(strategy_id)
+        except MissingPrice:
+            return []
+        return self._measure(strategy_id, worth, ts_ns)
+
+    def _profit(self, strategy_id: str) -> Decimal:
+        """Realised and unrealised, less commissions, in the base currency; raises `MissingPrice`."""
+        total = ZERO
+        for symbol, held in self._state.books.get(strategy_id, {}).items():
+            profit = held.realised_pnl - held.commission
+            if held.quantity and symbol in self._instruments:
+                move = self._prices.price(symbol) - held.average_price
+                profit += held.quantity * self._instruments[symbol].multiplier * move
+            total += self._prices.to_base(profit, held.currency)
+        return total
+
+    def _equity(self) -> Decimal:
+        marked = self._state.equity
+        return ZERO if marked is None else marked.equity
+
+
+def _watches(config: LossConfig | None) -> bool:
+    return config is not None and config.enabled and (config.fraction is not None or config.amount is not None)
+
+
+def _end_of_day(ts_ns: int, time_zone: str) -> int:
+    where = zone(time_zone)
+    return instant(local_day(ts_ns, where) + timedelta(days=1), time(0), where)
