@@ -1,0 +1,357 @@
+"""The broker's books, as they come in: what they say of each order, and what follows where they differ from ours.
+
+In:   Books, BooksUnavailable.   Out: orders resolved, fills that were missed, ReconciliationReport, snapshots, HaltBook.
+Not:  comparing (`reconciliation`).
+
+An order that is not among the open ones has not been rejected: a second look, at least `quiet_s` later in the same session,
+has to agree. The first books of a new history are its opening balance: positions are booked as fills of strategy `external`.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from msgspec.structs import replace
+
+from barque.messages import (
+    AccountSnapshot,
+    ModifyRejected,
+    OrderRejected,
+    PositionSnapshot,
+    ReconciliationReport,
+    RejectReason,
+    Topic,
+)
+from barque.messages.signals import Side
+from barque.venue import Modified, VenueExecution, VenueOrder
+from router.core.lifecycle import FINAL, WORKING, OrderEvent, OrderState
+from router.core.orders import cancel_of
+from router.core.sending import executions, exits, outbound, reports
+from router.core.sending.config import Policy, ns
+from router.core.sending.desk import Desk
+from router.core.sending.effects import HaltBook, Withdraw
+from router.core.sending.events import Books, BooksUnavailable
+from router.core.sending.reconciliation import AtWork, Difference, OurBooks, compare
+from router.core.sending.state import ZERO, LiveOrder
+
+_PENDING = (OrderState.PENDING_CANCEL, OrderState.PENDING_MODIFY)
+_ABSENT = (*WORKING, *_PENDING, OrderState.UNKNOWN)
+
+
+def unavailable(desk: Desk, event: BooksUnavailable) -> None:
+    """They could not be read: again after a quiet period."""
+    if event.number == desk.state.asked:
+        desk.state.asked = 0
+        desk.count("books_unavailable")
+        desk.ask(desk.config.quiet_s)
+
+
+def take(desk: Desk, books: Books) -> None:
+    """Follow the broker's books. An answer to a question of an earlier session says nothing about this one."""
+    state = desk.state
+    if books.number != state.asked:
+        desk.count("books_stale")
+        return
+    asked_ns, state.asked = state.asked_ns, 0
+    notes = _book_missing(desk, books) if state.opened else _open(desk, books)
+    _follow_orders(desk, books, asked_ns)
+    ours = _our_books(desk, books, asked_ns)
+    found = compare(ours, books.open_orders, books.positions, books.account.cash, books.ledger, desk.config.reconciliation)
+    confirmed = _confirm(desk, found, asked_ns)
+    suspected = [difference for difference in found if difference not in confirmed]
+    for difference in confirmed:
+        _act(desk, difference, books)
+    _conclude(desk, books, confirmed, suspected, notes, asked_ns)
+    _next_look(desk, bool(suspected))
+
+
+# -- executions and the opening balance ------------------------------------------------------------------------------
+
+
+def _open(desk: Desk, books: Books) -> list[str]:
+    """Take over what the account holds as what this history begins with."""
+    state = desk.state
+    state.opened = True
+    for execution in books.executions:
+        executions.take_over(desk, execution)
+    for position in books.positions:
+        _adjust(desk, position.symbol, position.quantity, position.average_price, f"opening/{position.symbol}")
+    return [f"position {p.symbol}: {p.quantity} at {p.average_price} taken over at the start" for p in books.positions]
+
+
+def _book_missing(desk: Desk, books: Books) -> list[str]:
+    notes = []
+    for execution in books.executions:
+        known = execution.exec_id in desk.state.executions
+        if executions.execute(desk, execution) and not known:
+            of = f"of order {execution.order_id}" if execution.order_id else "of an order that is not ours"
+            what = f"{execution.side} {execution.quantity} {execution.symbol} at {execution.price}"
+            notes.append(f"execution {execution.exec_id} {of} had been missed: {what}")
+    return notes
+
+
+def _adjust(desk: Desk, symbol: str, signed: Decimal, price: Decimal, exec_id: str) -> None:
+    side: Side = "buy" if signed > 0 else "sell"
+    account = desk.config.account
+    execution = VenueExecution(
+        exec_id=exec_id,
+        order_id="",
+        venue_order_id=f"{account}/{exec_id}",
+        symbol=symbol,
+        side=side,
+        quantity=abs(signed),
+        price=price,
+        ts_event_ns=max(desk.state.now_ns, desk.state.forgotten_ns + 1),
+        commission=ZERO,
+    )
+    executions.execute(desk, execution)
+
+
+# -- orders ----------------------------------------------------------------------------------------------------------
+
+
+def _follow_orders(desk: Desk, books: Books, asked_ns: int) -> None:
+    open_orders = {order.order_id: order for order in books.open_orders if order.order_id}
+    for live in list(desk.state.orders.values()):
+        if not live.number or live.state in FINAL:
+            continue
+        shown = open_orders.get(live.order.order_id)
+        if shown is not None:
+            _found(desk, live, shown, asked_ns)
+        elif live.since_ns <= asked_ns and live.state in _ABSENT:
+            _missing(desk, live, asked_ns)
+
+
+def _found(desk: Desk, live: LiveOrder, shown: VenueOrder, asked_ns: int) -> None:
+    live.absent_ns = 0
+    if live.state in (OrderState.SENDING, OrderState.UNKNOWN):
+        live.at_venue = shown.quantity
+        reports.hold(desk, live, shown.venue_order_id, 0)
+        return
+    patience = ns(desk.config.ack_timeout_s + desk.config.quiet_s)
+    if live.state in _PENDING and asked_ns - live.since_ns >= patience:
+        _unanswered(desk, live, shown)
+
+
+def _unanswered(desk: Desk, live: LiveOrder, shown: VenueOrder) -> None:
+    """The order is at work, and a request about it was never answered. A cancel is asked for again; a change was made or not."""
+    if live.state is OrderState.PENDING_CANCEL:
+        desk.move(live, OrderEvent.CANCEL_REFUSED)
+        return
+    request = live.change
+    if request is None:
+        desk.move(live, OrderEvent.MODIFY_REFUSED)
+        return
+    if _made(live, shown):
+        reports.modified(desk, _as_modified(desk, live, shown))
+        return
+    own = live.own_change
+    live.change, live.own_change = None, False
+    desk.move(live, OrderEvent.MODIFY_REFUSED)
+    if own:
+        reports.fail(desk, live, "the broker has not answered, and its books show the old terms")
+    else:
+        detail = f"order {live.order.order_id} works on as it was: the broker has not answered, and its books show the old terms"
+        desk.say(ModifyRejected, request, reason=RejectReason.VENUE, detail=detail)
+
+
+def _made(live: LiveOrder, shown: VenueOrder) -> bool:
+    request = live.change
+    if request is None or shown.quantity != live.asked_quantity:
+        return False
+    for name in ("limit_price", "stop_price"):
+        price = getattr(request, name)
+        if price is not None and getattr(shown, name) != price:
+            return False
+    return True
+
+
+def _as_modified(desk: Desk, live: LiveOrder, shown: VenueOrder) -> Modified:
+    trail = live.change.trail_amount if live.change is not None else None
+    return Modified(
+        order_id=live.order.order_id,
+        quantity=shown.quantity,
+        limit_price=shown.limit_price,
+        stop_price=shown.stop_price,
+        trail_amount=trail,
+        ts_event_ns=desk.state.now_ns,
+    )
+
+
+def _missing(desk: Desk, live: LiveOrder, asked_ns: int) -> None:
+    """It is not among the open orders. What the broker has executed of it has just been booked."""
+    if live.filled >= live.at_venue and live.state in WORKING:
+        return  # the broker's order is whole; ours waits for its entry
+    if not live.absent_ns:
+        live.absent_ns = asked_ns
+        return
+    if asked_ns - live.absent_ns < ns(desk.config.quiet_s):
+        return
+    if live.accepted or live.filled > 0:
+        if live.cancel is None and exits.protects(desk, live):
+            exits.warn_unprotected(desk, live, "the broker's books do not have it any more")
+        reports.end(desk, live, expired=False, detail="the broker's books do not have it any more")
+    elif not outbound.resend(desk, live):
+        if exits.protects(desk, live):
+            exits.warn_unprotected(desk, live, "it never reached the broker")
+        detail = f"order {live.order.order_id} never reached the broker: its books, read twice, do not have it"
+        desk.say(OrderRejected, live.order, reason=RejectReason.NOT_SENT, detail=detail)
+        desk.move(live, OrderEvent.REJECTED)
+
+
+# -- differences -----------------------------------------------------------------------------------------------------
+
+
+def _our_books(desk: Desk, books: Books, asked_ns: int) -> OurBooks:
+    state = desk.state
+    at_work = {
+        order_id: AtWork(
+            order=replace(live.order, quantity=live.at_venue),
+            filled=live.filled,
+            steady=live.state in WORKING and live.change is None and live.since_ns < asked_ns,
+        )
+        for order_id, live in state.orders.items()
+        if live.number
+    }
+    ended = {order_id: each.state.value for order_id, each in state.finished.items() if each.ended_ns < asked_ns}
+    return OurBooks(
+        at_work=at_work, ended=ended, external=state.external, positions=state.positions, cash=_expected_cash(desk, books)
+    )
+
+
+def _expected_cash(desk: Desk, books: Books) -> dict[str, Decimal] | None:
+    """Our ledger's cash with what the account had more, or less, when both were first seen together."""
+    state = desk.state
+    if books.ledger is None:
+        return None
+    ours, theirs = books.ledger.cash, books.account.cash
+    if state.cash_offset is None:
+        state.cash_offset = {name: theirs.get(name, ZERO) - ours.get(name, ZERO) for name in sorted({*ours, *theirs})}
+    names = sorted({*ours, *state.cash_offset})
+    return {name: ours.get(name, ZERO) + state.cash_offset.get(name, ZERO) for name in names}
+
+
+def _confirm(desk: Desk, found: list[Difference], asked_ns: int) -> list[Difference]:
+    """Those that an earlier look, a quiet period ago, has shown too; the others are remembered."""
+    seen = desk.state.suspects
+    desk.state.suspects = {each.text: seen.get(each.text, asked_ns) for each in found}
+    quiet = ns(desk.config.quiet_s)
+    return [each for each in found if asked_ns - desk.state.suspects[each.text] >= quiet]
+
+
+def _policy(desk: Desk, difference: Difference) -> Policy:
+    policy = desk.config.reconciliation
+    return policy.critical if difference.severity == "critical" else policy.minor
+
+
+def _act(desk: Desk, difference: Difference, books: Books) -> None:
+    """Make our books say what the broker's say, where the policy is that; whatever the policy, what should not be open goes."""
+    state = desk.state
+    if difference.kind == "order_ended":
+        _withdraw_ended(desk, difference.about)
+    if difference.kind == "order_external":
+        state.external[difference.about] = None
+    if _policy(desk, difference) != "sync_to_broker":
+        return
+    if difference.kind == "position":
+        _sync_position(desk, difference.about, books)
+    elif difference.kind == "order_terms":
+        live = state.orders[difference.about]
+        shown = next(order for order in books.open_orders if order.order_id == difference.about)
+        reports.modified(desk, _as_modified(desk, live, shown))
+    elif difference.kind == "cash" and state.cash_offset is not None:
+        more = Decimal(difference.theirs) - Decimal(difference.ours)
+        state.cash_offset[difference.about] = state.cash_offset.get(difference.about, ZERO) + more
+
+
+def _sync_position(desk: Desk, symbol: str, books: Books) -> None:
+    state = desk.state
+    shown = next((position for position in books.positions if position.symbol == symbol), None)
+    theirs = shown.quantity if shown is not None else ZERO
+    price = shown.average_price if shown is not None else state.prices.get(symbol, ZERO)
+    _adjust(desk, symbol, theirs - state.positions.get(symbol, ZERO), price, f"adjust/{symbol}/{state.questions}")
+
+
+def _withdraw_ended(desk: Desk, order_id: str) -> None:
+    finished = desk.state.finished.get(order_id)
+    if finished is None:
+        return  # it has just left the window
+    order = finished.order
+    request = cancel_of(order, order.cause, order.root, desk.state.now_ns)
+    desk.effects.append(Withdraw(request=request, number=finished.number))
+
+
+# -- what follows ----------------------------------------------------------------------------------------------------
+
+
+def _conclude(
+    desk: Desk, books: Books, confirmed: list[Difference], suspected: list[Difference], notes: list[str], asked_ns: int
+) -> None:
+    state = desk.state
+    halting = [each for each in confirmed if _policy(desk, each) == "halt_and_alert"]
+    doubtful = any(each.severity == "critical" for each in suspected)
+    was_blocked, state.blocked = state.blocked, bool(halting) or (state.blocked and doubtful)
+    if halting:
+        state.ready = False
+        if not was_blocked:
+            _halt(desk, halting)
+    elif not doubtful:
+        state.ready, state.reconciled_ns = True, asked_ns
+    if state.report_due and suspected and not confirmed:
+        return
+    if state.report_due or confirmed or notes:
+        _report(desk, confirmed, notes)
+    if state.report_due:
+        _say_figures(desk, books)
+    state.report_due = False
+
+
+def _halt(desk: Desk, halting: list[Difference]) -> None:
+    what = "; ".join(each.text for each in halting)
+    text = f"{desk.config.account}: the broker's books and ours differ, and nothing more leaves: {what}. Compare, then resume"
+    desk.alert("reconciliation_failed", "critical", text)
+    desk.effects.append(HaltBook(reason=f"reconciliation of {desk.config.account}: {what}"))
+
+
+def _report(desk: Desk, confirmed: list[Difference], notes: list[str]) -> None:
+    worst = {each.severity for each in confirmed}
+    severity = "critical" if "critical" in worst else "minor" if worst or notes else "clean"
+    report = ReconciliationReport(
+        account=desk.config.account,
+        ts_event_ns=desk.state.now_ns,
+        severity=severity,
+        discrepancies=(*notes, *(each.text for each in confirmed)),
+    )
+    desk.tell(Topic.PORTFOLIO, report)
+
+
+def _say_figures(desk: Desk, books: Books) -> None:
+    account, now_ns = books.account, desk.state.now_ns
+    desk.tell(
+        Topic.FILLS,
+        AccountSnapshot(
+            account=desk.config.account,
+            ts_event_ns=now_ns,
+            currency=account.currency,
+            cash=account.cash.get(account.currency, ZERO),
+            equity=account.equity,
+            buying_power=account.buying_power,
+        ),
+    )
+    for position in sorted(books.positions, key=lambda each: each.symbol):
+        snapshot = PositionSnapshot(
+            account=desk.config.account,
+            symbol=position.symbol,
+            ts_event_ns=now_ns,
+            quantity=position.quantity,
+            average_price=position.average_price,
+        )
+        desk.tell(Topic.FILLS, snapshot)
+
+
+def _next_look(desk: Desk, suspected: bool) -> None:
+    """Soon where something is open, else at the usual interval."""
+    state, config = desk.state, desk.config
+    if suspected or any(live.absent_ns or live.state is OrderState.UNKNOWN for live in state.orders.values()):
+        desk.ask(config.quiet_s)
+    desk.ask(config.reconciliation.every_s)

@@ -1,0 +1,161 @@
+"""What all parts of a sender's core work at: its state, and what they want said and done.
+
+In:   decisions of the other modules.   Out: messages for the streams, effects for the shell.
+Not:  decisions, but for one: an order that reaches a final state leaves the desk.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from itertools import islice
+from typing import Any, TypeVar
+
+from barque.messages import Alert, Message, OrderUnknown, SubmitOrder, Topic
+from barque.messages.control import Severity
+from barque.node import Output
+from barque.venue import Capabilities
+from router.core.lifecycle import FINAL, OrderEvent, OrderState, after
+from router.core.sending.config import SendingConfig, ns
+from router.core.sending.effects import AskBooks, Effect
+from router.core.sending.state import EXECUTIONS_WINDOW, FINISHED_WINDOW, SLACK, Booked, Finished, LiveOrder, SendingState
+
+T = TypeVar("T")
+_ABOUT = ("order_id", "cause", "root", "strategy_id", "account", "symbol")
+OVERLAP_NS = 60_000_000_000
+"""Executions are asked for from so long before the last good look at the books."""
+
+
+class Desk:
+    """State, configuration, and what is to be said and done."""
+
+    def __init__(self, config: SendingConfig, capabilities: Capabilities, node: str) -> None:
+        self.config = config
+        self.capabilities = capabilities
+        self.node = node
+        self.state = SendingState()
+        self.said: list[Output] = []
+        self.effects: list[Effect] = []
+
+    # -- saying ------------------------------------------------------------------------------------------------------
+
+    def say(self, kind: type[Any], order: Any, at_ns: int = 0, **fields: Any) -> None:
+        """Publish a message about `order`, or about a request for one. `at_ns` 0: it happens now."""
+        about = {name: getattr(order, name) for name in _ABOUT}
+        self.said.append((Topic.FILLS, kind(**about, ts_event_ns=at_ns or self.state.now_ns, **fields)))
+
+    def tell(self, topic: Topic, message: Message) -> None:
+        """Publish a message that is about no order."""
+        self.said.append((topic, message))
+
+    def alert(self, name: str, severity: Severity, text: str) -> None:
+        """`name` has a page in `docs/runbooks/`."""
+        message = Alert(name=name, ts_event_ns=self.state.now_ns, severity=severity, source=self.node, text=text)
+        self.said.append((Topic.ALERTS, message))
+
+    def count(self, name: str) -> None:
+        """One more of `name`."""
+        self.state.counters[name] = self.state.counters.get(name, 0) + 1
+
+    # -- orders ------------------------------------------------------------------------------------------------------
+
+    def move(self, live: LiveOrder, event: OrderEvent) -> None:
+        """Follow the table of states; a final state ends the order here."""
+        before = live.state
+        live.state = after(before, event, traded=live.filled > 0)
+        if live.state is not before:
+            live.since_ns = self.state.now_ns
+            live.absent_ns = 0
+            live.unknown_ns = self.state.now_ns if live.state is OrderState.UNKNOWN else 0
+            live.alerted = False
+        if live.state in FINAL:
+            self._finish(live)
+
+    def lose(self, live: LiveOrder, detail: str) -> None:
+        """Nobody knows whether the broker has it: only the broker's books will tell."""
+        if live.state is OrderState.UNKNOWN:
+            return
+        self.move(live, OrderEvent.LOST)
+        self.say(OrderUnknown, live.order, detail=detail)
+        self.ask()
+
+    def revive(self, finished: Finished) -> LiveOrder:
+        """An order that was thought to have ended without a trade is at the broker after all."""
+        order = finished.order
+        live = LiveOrder(order=order, keep=order.quantity, state=finished.state, number=finished.number)
+        live.at_venue = order.quantity
+        del self.state.finished[order.order_id]
+        self.state.orders[order.order_id] = live
+        return live
+
+    def parent_of(self, order: SubmitOrder) -> LiveOrder | Finished | None:
+        """The entry of a bracket's exit, as far as it is remembered."""
+        if order.parent_id is None:
+            return None
+        return self.state.orders.get(order.parent_id) or self.state.finished.get(order.parent_id)
+
+    def children_of(self, order_id: str) -> list[LiveOrder]:
+        """Open exits of a bracket's entry."""
+        return [live for live in self.state.orders.values() if live.order.parent_id == order_id]
+
+    def siblings_of(self, order: SubmitOrder) -> list[LiveOrder]:
+        """The other open orders of its OCO group."""
+        group = order.oco_group
+        if group is None:
+            return []
+        orders = self.state.orders.values()
+        return [each for each in orders if each.order.oco_group == group and each.order.order_id != order.order_id]
+
+    def _finish(self, live: LiveOrder) -> None:
+        state, order = self.state, live.order
+        state.orders.pop(order.order_id, None)
+        ended = Finished(order=order, state=live.state, filled=live.filled, ended_ns=state.now_ns, number=live.number)
+        _remember(state.finished, order.order_id, ended, FINISHED_WINDOW)
+        if not (self.capabilities.brackets and live.number):
+            missing = order.quantity - live.filled
+            for child in self.children_of(order.order_id):
+                child.keep -= missing
+
+    # -- executions --------------------------------------------------------------------------------------------------
+
+    def remember_execution(self, exec_id: str, booked: Booked) -> None:
+        """It has been booked; what leaves the window is known by its time."""
+        state = self.state
+        state.executions[exec_id] = booked
+        if len(state.executions) > EXECUTIONS_WINDOW + SLACK:
+            for old in list(islice(state.executions, SLACK)):
+                state.forgotten_ns = max(state.forgotten_ns, state.executions.pop(old).ts_event_ns)
+
+    def move_position(self, symbol: str, signed: Decimal) -> None:
+        """The account has `signed` contracts more."""
+        positions = self.state.positions
+        quantity = positions.get(symbol, Decimal(0)) + signed
+        if quantity:
+            positions[symbol] = quantity
+        else:
+            positions.pop(symbol, None)
+
+    # -- the books ---------------------------------------------------------------------------------------------------
+
+    def ask(self, in_s: float = 0.0) -> None:
+        """The broker's books are to be read in `in_s` seconds, or before."""
+        due = self.state.now_ns + ns(in_s)
+        known = self.state.ask_due_ns
+        self.state.ask_due_ns = due if known is None else min(known, due)
+
+    def pose(self) -> None:
+        """Put the question, if it is due and none is under way."""
+        state = self.state
+        if state.asked and state.now_ns - state.asked_ns >= ns(self.config.books_timeout_s):
+            state.asked = 0
+            self.ask()
+        if not state.connected or state.asked or state.ask_due_ns is None or state.ask_due_ns > state.now_ns:
+            return
+        state.questions += 1
+        state.asked, state.asked_ns, state.ask_due_ns = state.questions, state.now_ns, None
+        self.effects.append(AskBooks(number=state.asked, since_ns=max(state.reconciled_ns - OVERLAP_NS, 0)))
+
+
+def _remember(window: dict[str, T], key: str, value: T, size: int) -> None:
+    window[key] = value
+    if len(window) > size:
+        del window[next(iter(window))]

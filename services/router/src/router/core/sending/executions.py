@@ -1,0 +1,169 @@
+"""What the broker executed: each execution becomes one `Fill`, however often and in whatever order it is reported.
+
+In:   `VenueExecution`s, live or from the books.   Out: Fill; positions, what is filled of orders, what their exits are to keep.
+Not:  prices' meaning, money.
+
+A correction or a bust (quantity 0) takes the place of what it names; where that was never reported, it is booked as an
+execution of its own and the one it names is ignored should it come. A commission that was not known when the execution was
+reported is booked as a correction, `<exec_id>/commission`, with the same quantity and price.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from msgspec.structs import replace
+
+from barque.messages import Fill, SubmitOrder, Topic
+from barque.venue import VenueExecution
+from router.core.lifecycle import OrderEvent, OrderState, after
+from router.core.sending.desk import Desk
+from router.core.sending.state import ZERO, Booked, Finished, LiveOrder
+
+EXTERNAL = "external"
+"""Strategy of whatever was not done by an order of ours."""
+
+
+def execute(desk: Desk, execution: VenueExecution) -> bool:
+    """Book it; False where it was booked before."""
+    executions = desk.state.executions
+    known = executions.get(execution.exec_id)
+    if known is not None and not known.reported:
+        return _take_replaced(desk, execution, known)
+    if known is not None:
+        if known.priced or execution.commission is None or known.replaced_by:
+            return False
+        _add_commission(desk, execution, known)
+        return True
+    if execution.ts_event_ns <= desk.state.forgotten_ns:
+        desk.count("executions_too_old")
+        return False
+    signed = execution.quantity if execution.side == "buy" else -execution.quantity
+    before, corrects = _replace(desk, execution)
+    _book(desk, execution, signed - before, corrects)
+    desk.remember_execution(execution.exec_id, _booked(execution, signed))
+    return True
+
+
+def take_over(desk: Desk, execution: VenueExecution) -> None:
+    """It lies before this book begins: know it, book nothing."""
+    signed = execution.quantity if execution.side == "buy" else -execution.quantity
+    booked = _booked(execution, signed)
+    booked.priced = True
+    desk.remember_execution(execution.exec_id, booked)
+
+
+def _booked(execution: VenueExecution, signed: Decimal) -> Booked:
+    priced = execution.commission is not None
+    return Booked(order_id=execution.order_id, signed=signed, ts_event_ns=execution.ts_event_ns, priced=priced)
+
+
+def _replace(desk: Desk, execution: VenueExecution) -> tuple[Decimal, str]:
+    """Contracts that no longer count, and the execution that stood for them."""
+    if not execution.corrects:
+        return ZERO, ""
+    executions = desk.state.executions
+    name = execution.corrects
+    old = executions.get(name)
+    if old is None:
+        gone = Booked(order_id=execution.order_id, signed=ZERO, ts_event_ns=execution.ts_event_ns, priced=True)
+        gone.replaced_by, gone.reported = execution.exec_id, False
+        desk.remember_execution(name, gone)
+        return ZERO, ""
+    seen = {execution.exec_id}
+    while old.replaced_by in executions and old.replaced_by not in seen:
+        name = old.replaced_by
+        seen.add(name)
+        old = executions[name]
+    before, old.signed, old.replaced_by, old.priced = old.signed, ZERO, execution.exec_id, True
+    return before, name
+
+
+def _take_replaced(desk: Desk, execution: VenueExecution, known: Booked) -> bool:
+    """What replaced it has been booked before it came. If it was a correction itself, what it corrects counts no longer."""
+    known.reported = True
+    before, corrects = _replace(desk, execution)
+    if corrects:
+        _book(desk, replace(execution, quantity=ZERO), -before, corrects)
+    return bool(corrects)
+
+
+def _add_commission(desk: Desk, execution: VenueExecution, known: Booked) -> None:
+    name = f"{execution.exec_id}/commission"
+    priced = replace(execution, exec_id=name, corrects=execution.exec_id)
+    _book(desk, priced, ZERO, execution.exec_id)
+    signed, known.signed, known.replaced_by, known.priced = known.signed, ZERO, name, True
+    desk.remember_execution(name, replace(known, signed=signed, replaced_by=""))
+
+
+def _book(desk: Desk, execution: VenueExecution, change: Decimal, corrects: str) -> None:
+    """Say the fill, and move what follows by `change` signed contracts."""
+    state = desk.state
+    if change:
+        desk.move_position(execution.symbol, change)
+    state.prices[execution.symbol] = execution.price
+    contracts = change if execution.side == "buy" else -change
+    live = state.orders.get(execution.order_id)
+    finished = state.finished.get(execution.order_id)
+    if live is None and finished is not None:
+        live = _late(desk, finished, contracts)
+    if live is not None:
+        live.filled += contracts
+        _cut_siblings(desk, live.order.oco_group, live.order.order_id, contracts)
+    leaves = max(live.order.quantity - live.filled, ZERO) if live is not None else ZERO
+    known = live or finished
+    _say(desk, execution, corrects, known.order if known is not None else None, leaves)
+    if live is not None and contracts:
+        whole = live.filled >= live.order.quantity
+        desk.move(live, OrderEvent.FILLED if whole else OrderEvent.PART_FILLED)
+
+
+def _late(desk: Desk, finished: Finished, contracts: Decimal) -> LiveOrder | None:
+    """An order that had ended has traded all the same, or less than it seemed."""
+    order = finished.order
+    if finished.state is OrderState.REJECTED and contracts > 0:
+        desk.count("orders_revived")
+        desk.ask()
+        return desk.revive(finished)
+    finished.filled += contracts
+    event = OrderEvent.FILLED if finished.filled >= order.quantity else OrderEvent.PART_FILLED
+    if contracts > 0:
+        finished.state = after(finished.state, event, traded=True)
+    _cut_siblings(desk, order.oco_group, order.order_id, contracts)
+    exits = desk.children_of(order.order_id)
+    if not desk.capabilities.brackets:
+        for child in exits:
+            child.keep += contracts
+    return None
+
+
+def _cut_siblings(desk: Desk, oco_group: str | None, order_id: str, contracts: Decimal) -> None:
+    """What one order of a group fills, the others lose."""
+    if oco_group is None or desk.capabilities.oco:
+        return
+    for live in desk.state.orders.values():
+        if live.order.oco_group == oco_group and live.order.order_id != order_id:
+            live.keep -= contracts
+
+
+def _say(desk: Desk, execution: VenueExecution, corrects: str, order: SubmitOrder | None, leaves: Decimal) -> None:
+    if order is None:
+        desk.count("executions_external")
+    fill = Fill(
+        order_id=execution.order_id or execution.venue_order_id,
+        cause=execution.exec_id if order is None else order.cause,
+        root=execution.exec_id if order is None else order.root,
+        strategy_id=EXTERNAL if order is None else order.strategy_id,
+        account=desk.config.account,
+        symbol=execution.symbol,
+        ts_event_ns=execution.ts_event_ns,
+        exec_id=execution.exec_id,
+        side=execution.side,
+        quantity=execution.quantity,
+        price=execution.price,
+        commission=execution.commission or ZERO,
+        commission_currency=execution.commission_currency,
+        leaves_quantity=leaves,
+        corrects=corrects,
+    )
+    desk.tell(Topic.FILLS, fill)

@@ -1,0 +1,124 @@
+"""Brackets and OCO groups for brokers that have none: exits follow what their entry fills, and lose what another of them fills.
+
+In:   orders as they are now.   Out: exits that end or shrink unsent, wishes to change or cancel those at the broker, alerts.
+Not:  state of its own: all follows from the orders, so that a sender that starts anew goes on where the last one stopped.
+
+Of an exit only as much is at the broker as its entry has filled. Its quantity, as it is told, shrinks when the entry ends with a
+part unfilled, or when another of its group fills. An exit whose part at the broker has filled while its entry is still at work
+ends the entry: the price to leave at has been reached. Until the entry has ended the other exit stays, for it may fill further.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from msgspec.structs import replace
+
+from barque.messages import ModifyOrder, OrderCancelled
+from router.core.lifecycle import WORKING, OrderEvent, OrderState
+from router.core.orders import cancel_of, modify_of
+from router.core.sending.desk import Desk
+from router.core.sending.requests import say_modified
+from router.core.sending.state import ZERO, LiveOrder
+
+MOST_FAILURES = 5
+"""So often in a row a request may be refused before a person is told and it is given up."""
+
+
+def settle(desk: Desk) -> None:
+    """Bring every exit and every order of a group to where the others leave it."""
+    for order_id in list(desk.state.orders):
+        live = desk.state.orders.get(order_id)
+        if live is None:
+            continue
+        if live.state is OrderState.NEW:
+            _settle_unsent(desk, live)
+        elif live.state in WORKING and _is_ours_to_keep(desk, live):
+            _settle_working(desk, live)
+
+
+def held(desk: Desk, live: LiveOrder) -> Decimal:
+    """Contracts of an exit that wait for its entry to fill."""
+    if live.order.parent_id is None or desk.capabilities.brackets:
+        return ZERO
+    parent = desk.state.orders.get(live.order.parent_id)
+    return max(parent.order.quantity - parent.filled, ZERO) if parent is not None else ZERO
+
+
+def wanted(desk: Desk, live: LiveOrder) -> Decimal:
+    """Contracts that the broker's order is to have, what it has filled included."""
+    return live.keep - held(desk, live)
+
+
+def protects(desk: Desk, live: LiveOrder) -> bool:
+    """True for a bracket's exit whose entry has filled, at least in part."""
+    if live.order.parent_id is None or live.keep <= live.filled:
+        return False
+    parent = desk.parent_of(live.order)
+    return parent is None or parent.filled > 0
+
+
+def warn_unprotected(desk: Desk, live: LiveOrder, why: str) -> None:
+    """A position has lost an exit."""
+    order = live.order
+    guards = order.stop_price is not None or order.trail_amount is not None
+    text = (
+        f"{order.symbol}: {order.order_type} order {order.order_id}, an exit of {order.parent_id}, is not at the broker: {why}. "
+        f"{live.keep - live.filled} contracts are without it; place one at the broker, or close the position"
+    )
+    desk.alert("position_unprotected", "critical" if guards else "warning", text)
+
+
+def _is_ours_to_keep(desk: Desk, live: LiveOrder) -> bool:
+    can, order = desk.capabilities, live.order
+    return (order.parent_id is not None and not can.brackets) or (order.oco_group is not None and not can.oco)
+
+
+def _settle_unsent(desk: Desk, live: LiveOrder) -> None:
+    if live.keep <= 0:
+        desk.say(OrderCancelled, live.order, filled_quantity=ZERO, detail="its entry or another of its group left nothing of it")
+        desk.move(live, OrderEvent.CANCELLED)
+    elif live.keep != live.order.quantity:
+        live.order = replace(live.order, quantity=live.keep)
+        say_modified(desk, live)
+
+
+def _settle_working(desk: Desk, live: LiveOrder) -> None:
+    if live.filled >= live.at_venue:
+        _settle_done(desk, live)
+        return
+    if live.cancel is not None or live.change is not None or live.failures >= MOST_FAILURES:
+        return
+    quantity = wanted(desk, live)
+    if quantity <= live.filled:
+        if live.order.parent_id in desk.state.orders:
+            return  # its entry is being ended; should it fill further first, this one has to be there
+        wish_cancel(live, desk.state.now_ns)
+    elif quantity != live.at_venue:
+        live.change, live.own_change = _request(live, desk.state.now_ns, quantity), True
+
+
+def _settle_done(desk: Desk, live: LiveOrder) -> None:
+    """The broker's order is whole, and ours is not: it waited for more of its entry."""
+    parent = desk.state.orders.get(live.order.parent_id or "")
+    if parent is not None:
+        if parent.cancel is None and parent.state is not OrderState.NEW and parent.failures < MOST_FAILURES:
+            wish_cancel(parent, desk.state.now_ns)
+        return
+    if live.keep > live.filled:
+        warn_unprotected(desk, live, "its part at the broker had filled before its entry filled further")
+    detail = "it has filled as far as its entry had"
+    desk.say(OrderCancelled, live.order, filled_quantity=live.filled, detail=detail)
+    desk.move(live, OrderEvent.CANCELLED)
+
+
+def wish_cancel(live: LiveOrder, now_ns: int) -> None:
+    """This sender wants the order gone."""
+    order = live.order
+    live.cancel, live.own_cancel = cancel_of(order, order.cause, order.root, now_ns), True
+
+
+def _request(live: LiveOrder, now_ns: int, quantity: Decimal) -> ModifyOrder:
+    order = live.order
+    at_venue = replace(order, quantity=live.at_venue)
+    return modify_of(at_venue, replace(order, quantity=quantity), order.cause, order.root, now_ns)

@@ -1,0 +1,164 @@
+"""The core of a live sender: which orders leave, what became of them, and what to do where nobody knows.
+
+In:   SubmitOrder, CancelOrder, ModifyOrder of its account; BreakerChanged; ClockTicked; Halt, Resume (from the halt's row);
+      the venue's events; what became of effects and the broker's books (`sending.events`).
+Out:  order events, Fill, AccountSnapshot, PositionSnapshot, ReconciliationReport, Alert; and effects (`take_effects`).
+Not:  the wire. What is decided in one transaction is done once that is durable, and what comes of it is told in a later one.
+
+Within a transaction the shell feeds: the halt's row, the venue's events, the clock, the entries of streams, then `Release`.
+The first event of a process is `Disconnected`: whatever was under way when the last one ended has an unknown outcome.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from barque.messages import (
+    BreakerChanged,
+    CancelOrder,
+    ClockTicked,
+    Halt,
+    Message,
+    ModifyOrder,
+    Resume,
+    SubmitOrder,
+    Topic,
+)
+from barque.node import Output, Rank
+from barque.venue import (
+    Accepted,
+    Capabilities,
+    Connected,
+    Disconnected,
+    Ended,
+    Executed,
+    Modified,
+    Rejected,
+    RequestRefused,
+    TradingDisabled,
+)
+from router.core.sending import books, executions, outbound, reports, requests
+from router.core.sending.config import SendingConfig
+from router.core.sending.desk import Desk
+from router.core.sending.effects import Effect
+from router.core.sending.events import Books, BooksUnavailable, Lost, NotSent, ReconcileAsked, Release
+from router.core.sending.state import SendingState
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(SendingState).decode
+
+
+class SendingNode:
+    """One broker account's sender; a `barque.node.Node`."""
+
+    rank = Rank.SENDER
+    inputs: Sequence[Topic] = (Topic.CONTROL, Topic.CLOCK, Topic.ORDERS)
+    order_path = True
+
+    def __init__(self, config: SendingConfig, capabilities: Capabilities, venue: str) -> None:
+        self.name = f"sender.{venue}"
+        self._account = config.account
+        self._desk = Desk(config, capabilities, self.name)
+        self._handlers: dict[type, Callable[[Desk, Any], object]] = {
+            SubmitOrder: self._if_ours(requests.submit),
+            CancelOrder: self._if_ours(requests.cancel),
+            ModifyOrder: self._if_ours(requests.modify),
+            BreakerChanged: self._if_ours(_follow_breaker),
+            ClockTicked: _see_time,
+            Release: _release,
+            Halt: _halt,
+            Resume: _resume,
+            Accepted: reports.accepted,
+            Rejected: reports.rejected,
+            Modified: reports.modified,
+            RequestRefused: reports.refused,
+            Ended: reports.ended,
+            Executed: _execute,
+            Connected: reports.connected,
+            Disconnected: reports.disconnected,
+            TradingDisabled: reports.trading_disabled,
+            NotSent: reports.not_sent,
+            Lost: reports.lost,
+            Books: books.take,
+            BooksUnavailable: books.unavailable,
+            ReconcileAsked: _reconcile,
+        }
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """`orders_repeated`, `orders_revived`, `executions_external`, `executions_too_old`, `books_stale` …"""
+        return self._desk.state.counters
+
+    @property
+    def ready(self) -> bool:
+        """The books have been compared in this session, and nothing in them forbids to send."""
+        return self._desk.state.ready
+
+    def handle(self, message: Message) -> Sequence[Output]:
+        """What there is to say of `message`; what there is to do waits in `take_effects`."""
+        handler = self._handlers.get(type(message))
+        if handler is None:
+            return ()
+        handler(self._desk, message)
+        said, self._desk.said = self._desk.said, []
+        return said
+
+    def take_effects(self) -> list[Effect]:
+        """What is to be done once this transaction is durable. Taken once; never part of a snapshot."""
+        effects, self._desk.effects = self._desk.effects, []
+        return effects
+
+    def snapshot(self) -> bytes:
+        """The whole state as MessagePack."""
+        return _encode(self._desk.state)
+
+    def restore(self, blob: bytes) -> None:
+        """Become what `blob` says; empty: a sender of a history that has not begun."""
+        self._desk.state = _decode(blob) if blob else SendingState()
+        self._desk.effects = []
+
+    def _if_ours(self, handler: Callable[[Desk, Any], object]) -> Callable[[Desk, Any], object]:
+        """Messages about other accounts are other senders'."""
+
+        def handle(desk: Desk, message: Any) -> None:
+            if message.account == self._account:
+                handler(desk, message)
+
+        return handle
+
+
+def _see_time(desk: Desk, tick: ClockTicked) -> None:
+    desk.state.now_ns = max(desk.state.now_ns, tick.now_ns)
+    outbound.watch(desk)
+
+
+def _release(desk: Desk, event: Release) -> None:
+    desk.state.now_ns = max(desk.state.now_ns, event.now_ns)
+    outbound.release(desk)
+
+
+def _execute(desk: Desk, event: Executed) -> None:
+    executions.execute(desk, event.execution)
+
+
+def _reconcile(desk: Desk, _: ReconcileAsked) -> None:
+    desk.state.report_due = True
+    desk.ask()
+
+
+def _halt(desk: Desk, _: Halt) -> None:
+    desk.state.halted = True
+
+
+def _resume(desk: Desk, _: Resume) -> None:
+    desk.state.halted = False
+
+
+def _follow_breaker(desk: Desk, change: BreakerChanged) -> None:
+    if change.status == "NORMAL":
+        desk.state.tripped.pop(change.strategy_id, None)
+    else:
+        desk.state.tripped[change.strategy_id] = change.status

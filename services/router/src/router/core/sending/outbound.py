@@ -1,0 +1,212 @@
+"""What leaves, and in what order: cancels, changes, orders that close, orders that open; never faster than the broker bears.
+
+In:   orders and wishes that wait, the time.   Out: effects; refusals of what may not leave any more.
+Not:  the wire. An order becomes SENDING here, and its token's number is given here, before anything leaves.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from barque.messages import OrderExpired, RejectReason, SubmitOrder
+from router.core.lifecycle import WORKING, OrderEvent, OrderState
+from router.core.sending import exits, requests
+from router.core.sending.config import NS, ns
+from router.core.sending.desk import Desk
+from router.core.sending.effects import Change, Send, Withdraw
+from router.core.sending.state import ZERO, LiveOrder
+
+_CANCELLABLE = (*WORKING, OrderState.PENDING_MODIFY)
+
+
+def release(desk: Desk) -> None:
+    """Turn what waits into effects, as far as it may leave now."""
+    _drop(desk)
+    exits.settle(desk)
+    if desk.state.connected:
+        _cancels(desk)
+        _changes(desk)
+        if desk.state.ready and not desk.state.halted and not desk.state.disabled:
+            _orders(desk)
+    desk.pose()
+
+
+def watch(desk: Desk) -> None:
+    """The time: what has not been answered is UNKNOWN, or the books are asked what came of it."""
+    state, config = desk.state, desk.config
+    for live in list(state.orders.values()):
+        age = state.now_ns - live.since_ns
+        if live.state is OrderState.SENDING and age >= ns(config.ack_timeout_s):
+            desk.lose(live, f"the broker has not answered for {config.ack_timeout_s:g} s; its books are asked")
+        elif live.state in (OrderState.PENDING_CANCEL, OrderState.PENDING_MODIFY) and age >= ns(config.ack_timeout_s):
+            desk.ask(config.quiet_s)
+        elif live.state is OrderState.UNKNOWN:
+            _warn_unknown(desk, live)
+
+
+def lose_under_way(desk: Desk, detail: str) -> None:
+    """The session is gone: whatever was being sent has an unknown outcome."""
+    for live in list(desk.state.orders.values()):
+        live.absent_ns = 0
+        if live.state is OrderState.SENDING:
+            desk.lose(live, detail)
+
+
+def resend(desk: Desk, live: LiveOrder) -> bool:
+    """Send an order again that the broker's books do not have, where the broker itself refuses a token that it has seen."""
+    state = desk.state
+    until = live.order.valid_until_ns
+    if desk.capabilities.dedupe != "forever" or live.resent or state.halted or live.cancel is not None:
+        return False
+    if until is not None and until <= state.now_ns:
+        return False
+    live.resent, live.absent_ns, live.since_ns = True, 0, state.now_ns
+    desk.effects.append(Send(orders=(_at_wire(desk, live),)))
+    return True
+
+
+def _warn_unknown(desk: Desk, live: LiveOrder) -> None:
+    age = desk.state.now_ns - live.unknown_ns
+    if live.alerted or age < ns(desk.config.unknown_alert_s):
+        return
+    live.alerted = True
+    text = (
+        f"order {live.order.order_id} ({live.order.side} {live.order.quantity} {live.order.symbol}) has been UNKNOWN for "
+        f"{age // NS} s; look for it at the broker. It counts as live until the broker's books say what became of it"
+    )
+    desk.alert("order_unknown", "critical", text)
+
+
+def _drop(desk: Desk) -> None:
+    """Refuse what waits and may not leave any more. An exit of an entry at work is left alone by a halt: it may yet be needed."""
+    state = desk.state
+    for live in list(state.orders.values()):
+        if live.state is not OrderState.NEW:
+            continue
+        order = live.order
+        waited = state.now_ns - live.since_ns
+        is_exit = order.parent_id is not None
+        if order.valid_until_ns is not None and order.valid_until_ns <= state.now_ns:
+            if exits.protects(desk, live):
+                exits.warn_unprotected(desk, live, "its time was over before it could leave")
+            desk.say(OrderExpired, order, filled_quantity=ZERO)
+            desk.move(live, OrderEvent.EXPIRED)
+        elif is_exit:
+            _warn_waiting(desk, live)
+        elif state.halted:
+            requests.reject(desk, live, RejectReason.HALTED, "the book was halted before it had left")
+        elif not order.closes and (scope := _tripped(desk, order)) is not None:
+            detail = f"a circuit breaker of {scope or 'the book'} is {state.tripped[scope]}"
+            requests.reject(desk, live, RejectReason.BREAKER, detail)
+        elif not order.closes and waited >= ns(desk.config.max_wait_s):
+            requests.reject(desk, live, RejectReason.EXPIRED, f"it could not leave for {desk.config.max_wait_s:g} s")
+
+
+def _warn_waiting(desk: Desk, live: LiveOrder) -> None:
+    state = desk.state
+    waits = state.halted or bool(state.disabled)
+    if waits and not live.alerted and exits.protects(desk, live):
+        live.alerted = True
+        why = f"the broker takes no orders: {state.disabled}"
+        if state.halted:
+            why = "the book is halted; it leaves after `barque resume`"
+        exits.warn_unprotected(desk, live, why)
+
+
+def _tripped(desk: Desk, order: SubmitOrder) -> str | None:
+    for scope in ("", order.strategy_id):
+        if scope in desk.state.tripped:
+            return scope
+    return None
+
+
+def _cancels(desk: Desk) -> None:
+    state = desk.state
+    for live in list(state.orders.values()):
+        if live.cancel is None or live.state not in _CANCELLABLE or live.wait_until_ns > state.now_ns:
+            continue
+        if not _take(desk, 1):
+            return
+        desk.effects.append(Withdraw(request=live.cancel, number=live.number))
+        desk.move(live, OrderEvent.CANCEL_ASKED)
+        live.since_ns = state.now_ns
+
+
+def _changes(desk: Desk) -> None:
+    """Under a halt only what lowers a quantity leaves."""
+    state = desk.state
+    for live in list(state.orders.values()):
+        request = live.change
+        if request is None or live.cancel is not None or live.state not in WORKING or live.wait_until_ns > state.now_ns:
+            continue
+        shrinks = live.own_change and request.quantity is not None and request.quantity < live.at_venue
+        if (state.halted or not state.ready) and not shrinks:
+            continue
+        if not _take(desk, 1):
+            return
+        if request.quantity is not None and not live.own_change:
+            grows = request.quantity - live.order.quantity
+            request = replace(request, quantity=max(exits.wanted(desk, live) + grows, live.filled))
+        live.asked_quantity = live.at_venue if request.quantity is None else request.quantity
+        order = replace(live.order, quantity=live.at_venue)
+        desk.effects.append(Change(request=request, order=order, number=live.number))
+        desk.move(live, OrderEvent.MODIFY_ASKED)
+        live.since_ns = state.now_ns
+
+
+def _orders(desk: Desk) -> None:
+    waiting = [live for live in desk.state.orders.values() if _may_leave(desk, live)]
+    for closing in (True, False):
+        for live in waiting:
+            if (live.order.closes or live.order.parent_id is not None) is not closing:
+                continue
+            bracket = [live, *_with(desk, live)]
+            if not _take(desk, len(bracket)):
+                return
+            _send(desk, bracket)
+
+
+def _may_leave(desk: Desk, live: LiveOrder) -> bool:
+    if live.state is not OrderState.NEW or live.wait_until_ns > desk.state.now_ns:
+        return False
+    if desk.capabilities.brackets:
+        parent = desk.state.orders.get(live.order.parent_id or "")
+        return parent is None or bool(parent.number)
+    return exits.wanted(desk, live) > 0
+
+
+def _with(desk: Desk, live: LiveOrder) -> list[LiveOrder]:
+    """The exits that leave together with their entry, where the broker holds them."""
+    if not desk.capabilities.brackets:
+        return []
+    return [child for child in desk.children_of(live.order.order_id) if child.state is OrderState.NEW]
+
+
+def _send(desk: Desk, bracket: list[LiveOrder]) -> None:
+    state = desk.state
+    for live in bracket:
+        if not live.number:
+            state.number += 1
+            live.number = state.number
+        live.at_venue = exits.wanted(desk, live)
+        desk.move(live, OrderEvent.SENT)
+    desk.effects.append(Send(orders=tuple(_at_wire(desk, live) for live in bracket)))
+
+
+def _at_wire(desk: Desk, live: LiveOrder) -> tuple[SubmitOrder, int]:
+    """The order as the broker is to have it: links that the broker does not know are ours to keep."""
+    can, order = desk.capabilities, live.order
+    parent_id = order.parent_id if can.brackets else None
+    oco_group = order.oco_group if can.oco else None
+    return replace(order, quantity=live.at_venue, parent_id=parent_id, oco_group=oco_group), live.number
+
+
+def _take(desk: Desk, requests_: int) -> bool:
+    """Take so many requests from the allowance (generic cell rate algorithm); a bracket may borrow."""
+    state, config = desk.state, desk.config
+    each = int(NS / config.max_requests_per_s)
+    rests = max(state.paced_until_ns, state.now_ns)
+    if rests - state.now_ns > each * (config.burst - 1):
+        return False
+    state.paced_until_ns = rests + each * requests_
+    return True

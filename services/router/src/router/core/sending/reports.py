@@ -1,0 +1,230 @@
+"""What the broker says of orders, requests and the session, live, and what became of effects.
+
+In:   events of the venue, NotSent, Lost.   Out: order events; orders moved by the table of states.
+Not:  executions (`executions`), the books (`books`). An event about an order that has ended changes nothing.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from msgspec.structs import replace
+
+from barque.messages import (
+    CancelRejected,
+    ModifyRejected,
+    OrderAccepted,
+    OrderCancelled,
+    OrderExpired,
+    OrderRejected,
+    RejectReason,
+)
+from barque.venue import Accepted, Connected, Disconnected, Ended, Modified, Rejected, RequestRefused, TradingDisabled
+from router.core.lifecycle import OrderEvent, OrderState
+from router.core.sending import exits, outbound, requests
+from router.core.sending.config import NS
+from router.core.sending.desk import Desk
+from router.core.sending.events import Lost, NotSent
+from router.core.sending.state import LiveOrder
+
+RETRY_NS = NS
+"""A request that failed is not repeated before."""
+
+
+def accepted(desk: Desk, event: Accepted) -> None:
+    """The broker holds it."""
+    live = desk.state.orders.get(event.order_id)
+    if live is None:
+        finished = desk.state.finished.get(event.order_id)
+        if finished is not None and finished.state is OrderState.REJECTED:
+            desk.ask()
+        return
+    hold(desk, live, event.venue_order_id, event.ts_event_ns)
+
+
+def hold(desk: Desk, live: LiveOrder, venue_order_id: str, at_ns: int) -> None:
+    """The broker has shown that it holds the order; said once, and again after it was UNKNOWN."""
+    live.venue_order_id = venue_order_id or live.venue_order_id
+    if not live.accepted or live.state is OrderState.UNKNOWN:
+        live.accepted = True
+        desk.say(OrderAccepted, live.order, at_ns, venue_order_id=live.venue_order_id)
+    desk.move(live, OrderEvent.ACCEPTED)
+
+
+def rejected(desk: Desk, event: Rejected) -> None:
+    """The broker refuses the order. That it knows the token of one that was sent again means that it has it."""
+    live = desk.state.orders.get(event.order_id)
+    if live is None:
+        return
+    if live.resent and event.reason is RejectReason.DUPLICATE:
+        desk.ask()
+        return
+    _warn(desk, live, f"the broker refused it: {event.detail}")
+    if live.filled > 0:
+        desk.say(OrderCancelled, live.order, event.ts_event_ns, filled_quantity=live.filled, detail=event.detail)
+    else:
+        desk.say(OrderRejected, live.order, event.ts_event_ns, reason=event.reason, detail=event.detail)
+    desk.move(live, OrderEvent.REJECTED)
+
+
+def ended(desk: Desk, event: Ended) -> None:
+    """The rest of the order is withdrawn or ran out of time."""
+    live = desk.state.orders.get(event.order_id)
+    if live is None:
+        return
+    if live.cancel is None:
+        _warn(desk, live, f"the broker ended it: {event.detail or event.how}")
+    end(desk, live, event.how == "expired", event.detail, event.ts_event_ns)
+
+
+def end(desk: Desk, live: LiveOrder, expired: bool, detail: str, at_ns: int = 0) -> None:
+    """Nothing more of the order will trade."""
+    if expired:
+        desk.say(OrderExpired, live.order, at_ns, filled_quantity=live.filled)
+        desk.move(live, OrderEvent.EXPIRED)
+    else:
+        desk.say(OrderCancelled, live.order, at_ns, filled_quantity=live.filled, detail=detail)
+        desk.move(live, OrderEvent.CANCELLED)
+
+
+def modified(desk: Desk, event: Modified) -> None:
+    """The order works on with these terms, asked or unasked."""
+    live = desk.state.orders.get(event.order_id)
+    if live is None:
+        return
+    request = live.change if live.state is OrderState.PENDING_MODIFY else None
+    own = live.own_change
+    before = live.order
+    live.at_venue = event.quantity
+    live.keep = _kept(desk, live, event.quantity)
+    prices = {name: getattr(event, name) for name in ("limit_price", "stop_price", "trail_amount")}
+    live.order = replace(before, quantity=live.keep, **{name: value for name, value in prices.items() if value is not None})
+    if request is not None:
+        live.change, live.own_change, live.failures, live.wait_until_ns = None, False, 0, 0
+    answers = request if request is not None and not own else None
+    if answers is not None or live.order != before:
+        requests.say_modified(desk, live, answers, event.ts_event_ns)
+    requests.grow_exits(desk, live, before.quantity)
+    whole = live.filled >= live.order.quantity
+    desk.move(live, OrderEvent.FILLED if whole else OrderEvent.MODIFIED)
+
+
+def refused(desk: Desk, event: RequestRefused) -> None:
+    """The broker did not do what was asked. If it does not know the order, only its books can tell what the order is."""
+    live = desk.state.orders.get(event.order_id)
+    if live is None:
+        return
+    cancels = event.request == "cancel"
+    pending = OrderState.PENDING_CANCEL if cancels else OrderState.PENDING_MODIFY
+    request, own = (live.cancel, live.own_cancel) if cancels else (live.change, live.own_change)
+    if live.state is not pending or request is None:
+        return
+    _forget_request(live, cancels)
+    if not own:
+        kind: type[Any] = CancelRejected if cancels else ModifyRejected
+        desk.say(kind, request, event.ts_event_ns, reason=event.reason, detail=event.detail)
+    if event.reason is RejectReason.UNKNOWN_ORDER:
+        desk.lose(live, f"the broker does not know it: {event.detail}")
+        return
+    desk.move(live, OrderEvent.CANCEL_REFUSED if cancels else OrderEvent.MODIFY_REFUSED)
+    if own:
+        fail(desk, live, f"the broker refused to {event.request} it: {event.detail}")
+
+
+def fail(desk: Desk, live: LiveOrder, why: str) -> None:
+    """What this sender itself wanted of the order did not happen: again a little later, but not for ever."""
+    live.failures += 1
+    live.wait_until_ns = desk.state.now_ns + RETRY_NS
+    if live.failures == exits.MOST_FAILURES:
+        text = (
+            f"{live.order.symbol}: order {live.order.order_id} has {live.at_venue} contracts at the broker and is to have "
+            f"{max(exits.wanted(desk, live), live.filled)}; {why}. Bring it there by hand at the broker"
+        )
+        desk.alert("exit_not_adjusted", "critical", text)
+
+
+def not_sent(desk: Desk, event: NotSent) -> None:
+    """It surely did not leave: it waits again."""
+    for order_id in event.order_ids:
+        live = desk.state.orders.get(order_id)
+        if live is None:
+            continue
+        live.wait_until_ns = desk.state.now_ns + RETRY_NS
+        if event.request == "submit":
+            _back(desk, live, event.detail)
+        elif event.request == "cancel" and live.state is OrderState.PENDING_CANCEL:
+            desk.move(live, OrderEvent.CANCEL_REFUSED)
+        elif event.request == "modify" and live.state is OrderState.PENDING_MODIFY:
+            desk.move(live, OrderEvent.MODIFY_REFUSED)
+
+
+def lost(desk: Desk, event: Lost) -> None:
+    """Nobody knows whether it left."""
+    for order_id in event.order_ids:
+        live = desk.state.orders.get(order_id)
+        if live is not None and live.state is OrderState.SENDING:
+            desk.lose(live, event.detail)
+
+
+def connected(desk: Desk, event: Connected) -> None:
+    """The session works: nothing new leaves before the books have been compared."""
+    _begin_session(desk, "the session with the broker began anew; its books are asked")
+    desk.state.connected, desk.state.disabled, desk.state.report_due = True, "", True
+    desk.ask()
+
+
+def disconnected(desk: Desk, event: Disconnected) -> None:
+    """The session is gone."""
+    _begin_session(desk, f"the session with the broker ended: {event.detail}")
+    desk.state.connected = False
+
+
+def trading_disabled(desk: Desk, event: TradingDisabled) -> None:
+    """The broker takes no orders; what is there works on."""
+    if not desk.state.disabled:
+        text = f"{desk.config.account}: the broker takes no orders: {event.detail}. Orders wait; enable trading there"
+        desk.alert("trading_disabled", "critical", text)
+    desk.state.disabled = event.detail or "trading is disabled"
+
+
+def _begin_session(desk: Desk, detail: str) -> None:
+    state = desk.state
+    state.ready, state.asked, state.suspects = False, 0, {}
+    outbound.lose_under_way(desk, detail)
+
+
+def _kept(desk: Desk, live: LiveOrder, quantity: Decimal) -> Decimal:
+    """What the order is to have in the end, now that the broker's order has `quantity`."""
+    asked = live.state is OrderState.PENDING_MODIFY and live.change is not None and quantity == live.asked_quantity
+    if not asked or live.change is None:
+        return quantity + exits.held(desk, live)
+    if live.own_change or live.change.quantity is None:
+        return live.keep
+    return live.keep + live.change.quantity - live.order.quantity
+
+
+def _forget_request(live: LiveOrder, cancels: bool) -> None:
+    if cancels:
+        live.cancel, live.own_cancel = None, False
+    else:
+        live.change, live.own_change = None, False
+
+
+def _back(desk: Desk, live: LiveOrder, detail: str) -> None:
+    if live.state is not OrderState.SENDING:
+        return
+    live.failures += 1
+    desk.move(live, OrderEvent.NOT_SENT)
+    if live.failures < exits.MOST_FAILURES:
+        return
+    if exits.protects(desk, live):
+        if live.failures == exits.MOST_FAILURES:
+            exits.warn_unprotected(desk, live, f"it could not be sent: {detail}")
+        return
+    requests.reject(desk, live, RejectReason.VENUE, f"it could not be sent {live.failures} times: {detail}")
+
+
+def _warn(desk: Desk, live: LiveOrder, why: str) -> None:
+    if exits.protects(desk, live):
+        exits.warn_unprotected(desk, live, why)

@@ -1,0 +1,126 @@
+"""What a sender knows: orders that may still trade, what has ended, executions, the session, and the books as last seen.
+
+Windows are bounded. Of what has left them the ledger's primary keys know: an order or an execution that comes again then
+violates its key and stops the sender.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from barque.messages import CancelOrder, ModifyOrder, SubmitOrder
+from router.core.lifecycle import OrderState
+
+ZERO = Decimal(0)
+FINISHED_WINDOW = 128
+EXECUTIONS_WINDOW = 1024
+SLACK = 64
+
+
+class LiveOrder(msgspec.Struct, kw_only=True):
+    """An order that may still trade."""
+
+    order: SubmitOrder
+    """With the terms that have been said."""
+    keep: Decimal
+    """Contracts that it is to have in the end; less than the order's where an exit is about to be cut."""
+    state: OrderState = OrderState.NEW
+    since_ns: int = 0
+    """When it came here, or something was last asked of the broker about it."""
+    filled: Decimal = ZERO
+    number: int = 0
+    """Of its token; 0: it has never left."""
+    at_venue: Decimal = ZERO
+    """Contracts of the broker's order."""
+    accepted: bool = False
+    venue_order_id: str = ""
+    cancel: CancelOrder | None = None
+    """Wanted, whether it has left or not."""
+    change: ModifyOrder | None = None
+    own_cancel: bool = False
+    """The wish to cancel is this sender's, not the router's."""
+    own_change: bool = False
+    asked_quantity: Decimal = ZERO
+    """Contracts that the broker's order has once the change under way is made."""
+    absent_ns: int = 0
+    """When the broker's books were asked that first did not have it; 0: they had it, or were not asked."""
+    wait_until_ns: int = 0
+    """Nothing is asked of the broker before, for the last time failed."""
+    failures: int = 0
+    unknown_ns: int = 0
+    """Since when its outcome has been unknown."""
+    alerted: bool = False
+    resent: bool = False
+
+
+class Finished(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """An order that has ended: enough to book what is reported late."""
+
+    order: SubmitOrder
+    state: OrderState
+    filled: Decimal
+    ended_ns: int
+    number: int = 0
+
+
+class Booked(msgspec.Struct, kw_only=True, array_like=True):
+    """An execution that has been booked."""
+
+    order_id: str
+    signed: Decimal
+    """Contracts, with the side's sign; 0 once another took its place."""
+    ts_event_ns: int
+    priced: bool
+    """Its commission is known."""
+    replaced_by: str = ""
+    reported: bool = True
+    """False: only what replaced it has come."""
+
+
+class SendingState(msgspec.Struct, kw_only=True):
+    """The whole state of a `SendingNode`."""
+
+    now_ns: int = 0
+    halted: bool = False
+    tripped: dict[str, str] = {}
+    """Scopes whose circuit breaker is open, with its status; empty scope: the book."""
+    connected: bool = False
+    disabled: str = ""
+    """Why the broker takes no orders; empty: it does."""
+    ready: bool = False
+    """The books have been compared in this session: orders may leave."""
+    blocked: bool = False
+    """The last comparison was critical, and the policy is to halt."""
+    number: int = 0
+    """Of the token given last."""
+    paced_until_ns: int = 0
+    """When the rate limiter would be back to rest."""
+    orders: dict[str, LiveOrder] = {}
+    """By id, oldest first."""
+    finished: dict[str, Finished] = {}
+    executions: dict[str, Booked] = {}
+    forgotten_ns: int = 0
+    """Executions up to here that are not in the window have been booked long ago."""
+    positions: dict[str, Decimal] = {}
+    """Signed contracts of the account by symbol; none is zero."""
+    prices: dict[str, Decimal] = {}
+    """Of the last execution, by symbol."""
+    cash_offset: dict[str, Decimal] | None = None
+    """The broker's cash less our ledger's when the book was opened; None: the two have not been seen together."""
+    opened: bool = False
+    """The broker's positions have been taken over as what this book begins with."""
+    questions: int = 0
+    asked: int = 0
+    """Number of the question to the books that is under way; 0: none."""
+    asked_ns: int = 0
+    ask_due_ns: int | None = None
+    reconciled_ns: int = 0
+    """When the books of the last comparison without a critical difference were asked."""
+    report_due: bool = False
+    suspects: dict[str, int] = {}
+    """Differences seen, with the time at which the books were asked that first showed them."""
+    external: dict[str, None] = {}
+    """Open orders of others, by the broker's id."""
+    counters: dict[str, int] = {}

@@ -1,0 +1,124 @@
+"""Comparing books: which figures differ, by how much, and how bad that is."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from barque.venue import VenueOrder, VenuePosition
+from router.core.sending.config import ReconcilePolicy
+from router.core.sending.events import LedgerFigures
+from router.core.sending.reconciliation import AtWork, Difference, OurBooks, compare
+from tests.support.builders import an_order
+
+D = Decimal
+FIGURES = st.dictionaries(st.sampled_from(["EURUSD", "USDJPY", "XAUUSD"]), st.integers(-3, 3).map(D))
+
+
+def shown(**changes: Any) -> VenueOrder:
+    base: dict[str, Any] = {"order_id": "o1", "venue_order_id": "v1", "symbol": "EURUSD", "side": "buy", "quantity": D(3)}
+    return VenueOrder(**(base | {"filled": D(0), "order_type": "limit", "limit_price": D("1.3")} | changes))
+
+
+def at_work(filled: str = "0", steady: bool = True, **changes: Any) -> dict[str, AtWork]:
+    order = an_order(**({"quantity": D(3), "order_type": "limit", "limit_price": D("1.30")} | changes))
+    return {"o1": AtWork(order=order, filled=D(filled), steady=steady)}
+
+
+def differences(
+    orders: tuple[VenueOrder, ...] = (),
+    ledger: LedgerFigures | None = None,
+    **ours: Any,
+) -> list[Difference]:
+    base: dict[str, Any] = {"at_work": {}, "ended": {}, "external": {}, "positions": {}}
+    return compare(OurBooks(**(base | ours)), orders, [], {"USD": D(7)}, ledger, ReconcilePolicy())
+
+
+def words(found: list[Difference]) -> list[tuple[str, str, str]]:
+    return [(each.kind, each.about, each.severity) for each in found]
+
+
+def test_equal_books_differ_in_nothing() -> None:
+    held = {"EURUSD": D(2)}
+    ledger = LedgerFigures(positions=held, cash={"USD": D(5)})
+    ours = OurBooks(at_work=at_work(), ended={}, external={}, positions=held, cash={"USD": D(5)})
+    broker = [VenuePosition(symbol="EURUSD", quantity=D("2.0"), average_price=D(1))]
+    assert compare(ours, [shown()], broker, {"USD": D(5)}, ledger, ReconcilePolicy()) == []
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "expected"),
+    [
+        ({"EURUSD": D(2)}, {}, ["EURUSD"]),
+        ({}, {"USDJPY": D(-1)}, ["USDJPY"]),
+        ({"EURUSD": D(1), "USDJPY": D(1)}, {"EURUSD": D(-1), "USDJPY": D(1)}, ["EURUSD"]),
+    ],
+)
+def test_positions_differ_whichever_side_has_none(ours: Any, theirs: Any, expected: list[str]) -> None:
+    ours_books = OurBooks(at_work={}, ended={}, external={}, positions=ours)
+    held = [VenuePosition(symbol=s, quantity=q, average_price=D(1)) for s, q in theirs.items()]
+    found = compare(ours_books, [], held, {}, None, ReconcilePolicy())
+    assert words(found) == [("position", symbol, "critical") for symbol in expected]
+
+
+def test_a_difference_within_the_tolerance_is_none() -> None:
+    policy = ReconcilePolicy(quantity_tolerance=D("0.01"))
+    ours = OurBooks(at_work={}, ended={}, external={}, positions={"EURUSD": D(1)})
+    for theirs, count in (("1.01", 0), ("1.011", 1)):
+        held = [VenuePosition(symbol="EURUSD", quantity=D(theirs), average_price=D(1))]
+        assert len(compare(ours, [], held, {}, None, policy)) == count
+
+
+def test_the_ledger_s_positions_are_compared_with_ours() -> None:
+    ledger = LedgerFigures(positions={"EURUSD": D(1)}, cash={})
+    (found,) = differences(ledger=ledger)
+    assert (found.kind, found.severity) == ("ledger_position", "critical")
+    assert found.text == "ledger_position EURUSD: we have 0, the ledger has 1"
+
+
+def test_cash_is_minor_or_critical_by_its_size() -> None:
+    assert differences() == []  # our cash is not known
+    ours = {"USD": D(1000), "JPY": D(0), "EUR": D(5)}
+    books = OurBooks(at_work={}, ended={}, external={}, positions={}, cash=ours)
+    theirs = {"USD": D("1000.01"), "JPY": D("-0.02"), "EUR": D(1005)}
+    assert words(compare(books, [], [], theirs, None, ReconcilePolicy())) == [
+        ("cash", "EUR", "critical"),
+        ("cash", "JPY", "minor"),
+    ]
+
+
+def test_an_order_of_others_is_minor_and_known_the_second_time() -> None:
+    order = shown(order_id="")
+    assert words(differences((order,))) == [("order_external", "v1", "minor")]
+    assert differences((order,), external={"v1": None}) == []
+
+
+def test_an_order_that_had_ended_and_is_open_is_critical() -> None:
+    (found,) = differences((shown(),), ended={"o1": "REJECTED"})
+    assert (found.kind, found.ours, found.severity) == ("order_ended", "REJECTED", "critical")
+    assert differences((shown(),)) == []  # it ended after the broker had been asked
+
+
+def test_terms_are_compared_where_both_sides_name_them_and_nothing_is_under_way() -> None:
+    assert differences((shown(limit_price=D("1.300")),), at_work=at_work()) == []
+    assert differences((shown(limit_price=None),), at_work=at_work()) == []
+    assert words(differences((shown(limit_price=D("1.31")),), at_work=at_work())) == [("order_terms", "o1", "minor")]
+    assert words(differences((shown(quantity=D(2)),), at_work=at_work())) == [("order_terms", "o1", "minor")]
+    assert differences((shown(quantity=D(2)),), at_work=at_work(steady=False)) == []
+
+
+def test_more_filled_at_the_broker_than_here_is_critical_and_less_is_only_late() -> None:
+    assert words(differences((shown(filled=D(2)),), at_work=at_work("1"))) == [("order_filled", "o1", "critical")]
+    assert differences((shown(filled=D(1)),), at_work=at_work("2")) == []
+
+
+@given(FIGURES, FIGURES)
+def test_positions_differ_exactly_where_their_figures_do(ours: dict[str, Decimal], theirs: dict[str, Decimal]) -> None:
+    books = OurBooks(at_work={}, ended={}, external={}, positions=ours)
+    held = [VenuePosition(symbol=s, quantity=q, average_price=D(1)) for s, q in theirs.items()]
+    found = compare(books, [], held, {}, None, ReconcilePolicy())
+    assert [each.about for each in found] == [s for s in ("EURUSD", "USDJPY", "XAUUSD") if ours.get(s, 0) != theirs.get(s, 0)]

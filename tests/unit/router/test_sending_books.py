@@ -1,0 +1,263 @@
+"""What a sender does with the broker's books: the opening balance, what was missed, what differs, and who may then send."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from barque.messages import (
+    AccountSnapshot,
+    Alert,
+    Fill,
+    Message,
+    OrderCancelled,
+    OrderModified,
+    PositionSnapshot,
+    ReconciliationReport,
+)
+from barque.venue import Connected, VenueOrder, VenuePosition
+from router.core.sending.effects import AskBooks, Send, Withdraw
+from router.core.sending.events import BooksUnavailable, LedgerFigures, ReconcileAsked
+from tests.support.builders import NS, T0, an_order
+from tests.support.routing import of_kind
+from tests.support.sending import Sending, an_account
+
+D = Decimal
+
+
+def connected(**reconciliation: Any) -> Sending:
+    sending = Sending(reconciliation=reconciliation)
+    sending.connect()
+    return sending
+
+
+def look(sending: Sending, seconds: float = 6, **changes: Any) -> list[Message]:
+    """Somebody asks for a comparison, a while later."""
+    said = sending.wait(seconds, ReconcileAsked())
+    return said + sending.answer(**changes)
+
+
+def twice(sending: Sending, **changes: Any) -> list[Message]:
+    """Two looks that agree."""
+    return look(sending, **changes) + look(sending, **changes)
+
+
+def report_of(messages: list[Message]) -> ReconciliationReport:
+    (report,) = of_kind(ReconciliationReport, messages)
+    return report
+
+
+def sent(sending: Sending) -> list[str]:
+    return [order.order_id for effect in sending.effects if isinstance(effect, Send) for order, _ in effect.orders]
+
+
+def held(quantity: str, symbol: str = "EURUSD", price: str = "1.25") -> tuple[VenuePosition, ...]:
+    return (VenuePosition(symbol=symbol, quantity=D(quantity), average_price=D(price)),)
+
+
+def test_the_first_books_are_the_opening_balance() -> None:
+    sending = Sending()
+    sending.broker.execute("", "buy", D(9))
+    sending.broker.pending.clear()
+    sending.tell(Connected(ts_event_ns=T0))
+    said = sending.answer(positions=held("-4"))
+    (fill,) = of_kind(Fill, said)
+    assert (fill.exec_id, fill.strategy_id, fill.side, fill.quantity, fill.price) == (
+        "opening/EURUSD",
+        "external",
+        "sell",
+        D(4),
+        D("1.25"),
+    )
+    assert sending.positions() == {"EURUSD": D(-4)}
+    assert report_of(said).severity == "minor"
+    assert look(sending, positions=held("-4"))[0].severity == "clean"
+
+
+def test_a_comparison_without_differences_says_so_with_the_broker_s_figures() -> None:
+    sending = Sending()
+    sending.tell(Connected(ts_event_ns=T0))
+    said = sending.answer()
+    assert report_of(said) == ReconciliationReport(account="paper", ts_event_ns=T0, severity="clean")
+    (account,) = of_kind(AccountSnapshot, said)
+    assert (account.cash, account.currency) == (D(100_000), "USD")
+    sending.broker.execute("", "buy", D(1))
+    sending.deliver()
+    (position,) = of_kind(PositionSnapshot, look(sending))
+    assert (position.symbol, position.quantity) == ("EURUSD", D(1))
+
+
+def test_the_books_are_asked_for_at_least_at_the_configured_interval() -> None:
+    sending = connected(every_s=300)
+    for _ in range(299):
+        sending.wait(1)
+    assert sending.questions == []
+    sending.wait(1)
+    assert [ask.number for ask in sending.questions] == [2]
+
+
+def test_only_executions_since_shortly_before_the_last_good_look_are_asked_for() -> None:
+    sending = connected()
+    sending.wait(1000)
+    assert sending.questions == [AskBooks(number=2, since_ns=T0 - 60 * NS)]
+
+
+def test_books_that_cannot_be_read_are_asked_for_again() -> None:
+    sending = Sending()
+    sending.tell(Connected(ts_event_ns=T0))
+    (ask,) = sending.questions
+    sending.tell(BooksUnavailable(number=ask.number, detail="timeout"))
+    assert not sending.node.ready
+    sending.wait(5)
+    assert [each.number for each in sending.questions] == [1, 2]
+
+
+def test_an_execution_that_was_missed_is_booked_once_and_reported() -> None:
+    sending = connected()
+    sending.tell(an_order(quantity=D(2)))
+    sending.deliver()
+    sending.broker.trade("o1", D(2))
+    sending.broker.pending.clear()
+    said = look(sending)
+    (fill,) = of_kind(Fill, said)
+    assert (fill.strategy_id, fill.quantity) == ("s1", D(2))
+    report = report_of(said)
+    assert (report.severity, len(report.discrepancies)) == ("minor", 1)
+    assert "execution x1 of order o1 had been missed" in report.discrepancies[0]
+    assert of_kind(Fill, look(sending)) == []
+
+
+def test_an_order_that_the_broker_no_longer_has_is_cancelled_after_two_looks() -> None:
+    sending = connected()
+    sending.tell(an_order(order_type="limit", limit_price=D(1)))
+    sending.deliver()
+    sending.broker.orders["o1"].open = False
+    assert of_kind(OrderCancelled, look(sending)) == []
+    assert [m.order_id for m in of_kind(OrderCancelled, look(sending))] == ["o1"]
+
+
+def test_an_order_that_was_hidden_for_one_look_lives_on() -> None:
+    sending = connected()
+    sending.tell(an_order(order_type="limit", limit_price=D(1)))
+    sending.deliver()
+    for _ in range(3):
+        look(sending, open_orders=())
+        look(sending)
+    assert sending.state_of("o1") == "ACKED"
+
+
+def test_one_look_at_a_differing_position_proves_nothing() -> None:
+    sending = connected()
+    assert of_kind(ReconciliationReport, look(sending, positions=held("1"))) == []
+    assert (report_of(look(sending)).severity, sending.halts) == ("clean", [])
+
+
+def test_a_differing_position_halts_the_book_once_and_nothing_leaves() -> None:
+    sending = connected()
+    said = twice(sending, positions=held("1"))
+    assert report_of(said).severity == "critical"
+    assert [alert.name for alert in of_kind(Alert, said)] == ["reconciliation_failed"]
+    assert len(sending.halts) == 1
+    assert "position EURUSD" in sending.halts[0].reason
+    assert of_kind(Alert, look(sending, positions=held("1"))) == []
+    sending.tell(an_order())
+    assert sent(sending) == []
+    look(sending)
+    assert sent(sending) == ["o1"]
+
+
+def test_a_difference_that_outlives_its_session_halts_the_book_once() -> None:
+    sending = connected()
+    twice(sending, positions=held("1"))
+    sending.crash()
+    sending.tell(Connected(ts_event_ns=sending.now_ns))
+    said = sending.answer(positions=held("1")) + look(sending, positions=held("1"))
+    assert report_of(said).severity == "critical"
+    assert (of_kind(Alert, said), len(sending.halts), sending.node.ready) == ([], 1, False)
+
+
+def test_at_a_session_s_start_a_suspicion_alone_keeps_orders_back() -> None:
+    sending = connected()
+    sending.crash()
+    sending.tell(an_order(), Connected(ts_event_ns=sending.now_ns))
+    sending.answer(positions=held("1"))
+    assert sent(sending) == []
+    look(sending)
+    assert sent(sending) == ["o1"]
+
+
+def test_synchronised_to_the_broker_a_position_is_adjusted_by_a_marked_fill() -> None:
+    sending = connected(critical="sync_to_broker")
+    said = twice(sending, positions=held("3"))
+    (fill,) = of_kind(Fill, said)
+    assert (fill.strategy_id, fill.side, fill.quantity, fill.price) == ("external", "buy", D(3), D("1.25"))
+    assert fill.exec_id.startswith("adjust/EURUSD/")
+    assert (sending.positions(), sending.halts) == ({"EURUSD": D(3)}, [])
+    assert report_of(look(sending, positions=held("3"))).severity == "clean"
+
+
+def test_synchronised_to_ourselves_a_position_is_reported_and_left() -> None:
+    sending = connected(critical="sync_to_local")
+    said = twice(sending, positions=held("3"))
+    assert (report_of(said).severity, of_kind(Fill, said), sending.positions()) == ("critical", [], {})
+    sending.tell(an_order())
+    assert sent(sending) == ["o1"]
+
+
+def test_orders_of_others_are_reported_once() -> None:
+    sending = connected()
+    order = VenueOrder(
+        order_id="", venue_order_id="v9", symbol="EURUSD", side="buy", quantity=D(1), filled=D(0), order_type="limit"
+    )
+    report = report_of(twice(sending, open_orders=(order,)))
+    assert (report.severity, report.discrepancies) == (
+        "minor",
+        ("order_external v9: we have nothing, the broker has buy 1 EURUSD limit",),
+    )
+    assert report_of(look(sending, open_orders=(order,))).severity == "clean"
+
+
+def test_terms_changed_by_hand_at_the_broker_are_taken_over() -> None:
+    sending = connected()
+    sending.tell(an_order(order_type="limit", limit_price=D("1.2")))
+    sending.deliver()
+    booked = sending.broker.orders["o1"]
+    booked.order = an_order(order_type="limit", limit_price=D("1.1"), quantity=D(2))
+    (modified,) = of_kind(OrderModified, twice(sending))
+    assert (modified.limit_price, modified.quantity) == (D("1.1"), D(2))
+
+
+def test_an_order_that_turns_up_after_it_was_given_up_is_withdrawn_and_stops_the_book() -> None:
+    sending = connected()
+    sending.luck = ["lost_after"]
+    sending.tell(an_order(order_type="limit", limit_price=D(1)))
+    twice(sending, open_orders=())
+    assert sending.state_of("o1") == "REJECTED"
+    look(sending)  # asked before the order was given up
+    said = twice(sending)
+    assert report_of(said).severity == "critical"
+    assert [e.request.order_id for e in sending.effects if isinstance(e, Withdraw)] == ["o1"]
+    assert len(sending.halts) == 1
+
+
+@pytest.mark.parametrize(("amount", "severity", "halts"), [("99990", "minor", 0), ("90000", "critical", 1)])
+def test_cash_is_compared_with_the_ledger_s_by_what_both_began_with(amount: str, severity: str, halts: int) -> None:
+    sending = Sending()
+    sending.tell(Connected(ts_event_ns=T0))
+    ledger = LedgerFigures(positions={}, cash={"USD": D(0)})
+    sending.answer(ledger=ledger)
+    assert report_of(look(sending, ledger=ledger)).severity == "clean"
+    said = twice(sending, ledger=ledger, account=an_account(cash={"USD": D(amount)}))
+    assert (report_of(said).severity, len(sending.halts)) == (severity, halts)
+
+
+def test_a_minor_difference_of_cash_is_taken_over_and_not_reported_again() -> None:
+    sending = Sending()
+    sending.tell(Connected(ts_event_ns=T0))
+    ledger = LedgerFigures(positions={}, cash={"USD": D(0)})
+    sending.answer(ledger=ledger)
+    interest = an_account(cash={"USD": D("100003.5")})
+    twice(sending, ledger=ledger, account=interest)
+    assert report_of(look(sending, ledger=ledger, account=interest)).severity == "clean"

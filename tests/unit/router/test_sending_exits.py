@@ -1,0 +1,264 @@
+"""Brackets and OCO groups that the sender keeps for a broker which knows neither."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from barque.messages import (
+    Alert,
+    CancelOrder,
+    Halt,
+    Message,
+    OrderCancelled,
+    OrderModified,
+    OrderRejected,
+    RejectReason,
+    Resume,
+)
+from barque.venue import Executed, Rejected
+from router.core.sending.effects import Send
+from tests.support.builders import T0, an_order
+from tests.support.routing import command, of_kind
+from tests.support.sending import Sending, a_bracket, capabilities
+
+D = Decimal
+
+
+def with_entry(quantity: int = 10) -> Sending:
+    """A sender whose bracket's entry is at the broker."""
+    sending = Sending()
+    sending.connect()
+    sending.tell(*a_bracket("b", quantity))
+    sending.deliver()
+    return sending
+
+
+def at_broker(sending: Sending) -> dict[str, Decimal]:
+    """Open contracts of the broker's orders."""
+    orders = sending.broker.orders
+    return {order_id: orders[order_id].order.quantity - orders[order_id].filled for order_id in sending.broker.open_ids()}
+
+
+def settled(sending: Sending) -> list[Message]:
+    """All that is said until the broker has nothing more to say."""
+    said: list[Message] = []
+    while sending.broker.pending:
+        said += sending.deliver()
+    return said
+
+
+def withdrawal(order_id: str) -> CancelOrder:
+    about = {"cause": "k1", "root": "r", "strategy_id": "s1", "account": "paper", "symbol": "EURUSD"}
+    return CancelOrder(order_id=order_id, ts_event_ns=T0, **about)
+
+
+def test_exits_wait_for_their_entry_and_are_as_large_as_what_it_has_filled() -> None:
+    sending = with_entry(10)
+    assert at_broker(sending) == {"b": D(10)}
+    sending.broker.trade("b", D(4))
+    settled(sending)
+    assert at_broker(sending) == {"b": D(6), "b-tp": D(4), "b-sl": D(4)}
+    sending.broker.trade("b", D(6))
+    settled(sending)
+    assert at_broker(sending) == {"b-tp": D(10), "b-sl": D(10)}
+
+
+def test_the_broker_is_not_told_of_links_that_it_does_not_know() -> None:
+    sending = with_entry(10)
+    sending.broker.trade("b", D(4))
+    settled(sending)
+    orders = [order for effect in sending.effects if isinstance(effect, Send) for order, _ in effect.orders]
+    assert [(order.parent_id, order.oco_group) for order in orders] == [(None, None)] * 3
+
+
+def test_what_one_exit_fills_the_other_loses() -> None:
+    sending = with_entry(10)
+    sending.broker.trade("b", D(10))
+    settled(sending)
+    sending.broker.trade("b-tp", D(3))
+    (cut,) = of_kind(OrderModified, settled(sending))
+    assert (cut.order_id, cut.quantity) == ("b-sl", D(7))
+    assert at_broker(sending) == {"b-tp": D(7), "b-sl": D(7)}
+    sending.broker.trade("b-tp", D(7))
+    assert [m.order_id for m in of_kind(OrderCancelled, settled(sending))] == ["b-sl"]
+    assert (at_broker(sending), sending.positions()) == ({}, {})
+
+
+def test_an_entry_that_ends_in_part_leaves_its_exits_that_part() -> None:
+    sending = with_entry(10)
+    sending.broker.trade("b", D(4))
+    settled(sending)
+    sending.tell(withdrawal("b"))
+    said = settled(sending)
+    assert [m.order_id for m in of_kind(OrderCancelled, said)] == ["b"]
+    assert at_broker(sending) == {"b-tp": D(4), "b-sl": D(4)}
+    sending.broker.trade("b-sl", D(4))
+    settled(sending)
+    assert (at_broker(sending), sending.positions()) == ({}, {})
+
+
+def test_what_an_entry_turns_out_to_have_filled_after_its_end_is_given_to_its_exits() -> None:
+    sending = with_entry(10)
+    sending.broker.trade("b", D(4))
+    settled(sending)
+    late = sending.broker.trade("b", D(2))
+    sending.broker.pending.clear()
+    sending.tell(withdrawal("b"))
+    settled(sending)
+    assert at_broker(sending) == {"b-tp": D(4), "b-sl": D(4)}
+    sending.wait(1, Executed(execution=late))
+    settled(sending)
+    assert at_broker(sending) == {"b-tp": D(6), "b-sl": D(6)}
+    assert sending.positions() == {"EURUSD": D(6)}
+
+
+def test_exits_end_with_an_entry_that_never_filled() -> None:
+    sending = with_entry(10)
+    sending.tell(withdrawal("b"))
+    assert sorted(m.order_id for m in of_kind(OrderCancelled, settled(sending))) == ["b", "b-sl", "b-tp"]
+    assert at_broker(sending) == {}
+
+
+def test_an_exit_that_has_filled_while_its_entry_works_ends_the_entry() -> None:
+    sending = with_entry(10)
+    sending.broker.trade("b", D(4))
+    settled(sending)
+    sending.broker.trade("b-tp", D(4))
+    settled(sending)
+    sending.wait(1)
+    assert (at_broker(sending), sending.positions()) == ({}, {})
+    assert [sending.state_of(order_id) for order_id in ("b", "b-tp", "b-sl")] == ["CANCELLED"] * 3
+
+
+def test_an_entry_that_fills_further_than_an_exit_that_is_done_keeps_the_other_and_a_person_is_told() -> None:
+    for at_once in (True, False):
+        sending = with_entry(10)
+        sending.broker.trade("b", D(4))
+        settled(sending)
+        sending.broker.trade("b-tp", D(4))
+        sending.broker.trade("b", D(6))
+        if not at_once:
+            sending.deliver(1)  # the entry is to be cancelled, and has filled already
+        said = settled(sending)
+        (alert,) = of_kind(Alert, said)
+        assert (alert.name, alert.severity) == ("position_unprotected", "warning")
+        assert "b-tp" in alert.text
+        assert (at_broker(sending), sending.positions()) == ({"b-sl": D(6)}, {"EURUSD": D(6)})
+
+
+def test_an_exit_that_filled_its_part_while_its_cancel_was_lost_ends() -> None:
+    sending = with_entry(10)
+    sending.broker.trade("b", D(4))
+    settled(sending)
+    sending.luck = ["lost_before"]
+    sending.tell(withdrawal("b-tp"))
+    sending.broker.trade("b-tp", D(4))
+    settled(sending)
+    assert sending.state_of("b-tp") == "PENDING_CANCEL"
+    sending.rest()
+    assert (sending.state_of("b-tp"), sending.positions()) == ("CANCELLED", {})
+
+
+def test_a_crash_between_the_entry_s_fill_and_the_exits_leaves_no_naked_position() -> None:
+    sending = with_entry(10)
+    sending.broker.trade("b", D(10))
+    sending.luck = ["lost_before", "lost_before"]
+    settled(sending)
+    assert at_broker(sending) == {}
+    sending.crash()
+    sending.connect()
+    for _ in range(2):
+        sending.wait(6)
+        sending.answer()
+    assert {m.order_id for m in sending.said if isinstance(m, OrderRejected)} == {"b-tp", "b-sl"}
+    alerts = {(m.name, m.severity) for m in sending.said if isinstance(m, Alert)}
+    assert alerts == {("position_unprotected", "critical"), ("position_unprotected", "warning")}
+
+
+def test_a_crash_before_the_exits_left_the_desk_sends_them_at_the_next_start() -> None:
+    sending = with_entry(10)
+    sending.broker.trade("b", D(10))
+    sending.crash()
+    sending.connect()
+    assert at_broker(sending) == {"b-tp": D(10), "b-sl": D(10)}
+    settled(sending)
+    assert sending.state_of("b-sl") == "ACKED"
+
+
+def test_an_exit_that_the_broker_refuses_is_an_alert() -> None:
+    sending = with_entry(10)
+    sending.broker.trade("b", D(10))
+    sending.deliver()
+    sending.broker.pending.clear()
+    refusal = {"reason": RejectReason.PRICE, "detail": "too near", "ts_event_ns": T0}
+    (alert, refused) = sending.tell(Rejected(order_id="b-sl", **refusal))  # type: ignore[arg-type]
+    assert (alert.name, alert.severity) == ("position_unprotected", "critical")
+    assert "b-sl" in alert.text
+    assert isinstance(refused, OrderRejected)
+
+
+def test_a_halt_keeps_exits_back_says_so_and_lets_them_go_after_the_resume() -> None:
+    sending = with_entry(10)
+    sending.tell(command(Halt))
+    sending.broker.trade("b", D(10))
+    alerts = of_kind(Alert, settled(sending) + sending.wait(1))
+    assert [alert.name for alert in alerts] == ["position_unprotected"] * 2
+    assert at_broker(sending) == {}
+    sending.tell(command(Resume, "c2"))
+    assert at_broker(sending) == {"b-tp": D(10), "b-sl": D(10)}
+
+
+def test_under_a_halt_exits_still_shrink() -> None:
+    sending = with_entry(10)
+    sending.broker.trade("b", D(10))
+    settled(sending)
+    sending.tell(command(Halt))
+    sending.broker.trade("b-tp", D(3))
+    settled(sending)
+    assert at_broker(sending) == {"b-tp": D(7), "b-sl": D(7)}
+
+
+def test_where_an_exit_cannot_be_placed_its_entry_does_not_leave_either() -> None:
+    sending = Sending(capabilities(order_types=("limit",)))
+    sending.connect()
+    said = sending.tell(*a_bracket("b"))
+    assert {m.order_id for m in of_kind(OrderRejected, said)} == {"b", "b-sl"}
+    assert {m.order_id for m in of_kind(OrderCancelled, said)} == {"b-tp"}
+    assert sending.broker.orders == {}
+
+
+def test_a_broker_that_holds_brackets_gets_them_whole_and_at_once() -> None:
+    sending = Sending(capabilities(brackets=True, oco=True))
+    sending.connect()
+    sending.tell(*a_bracket("b"))
+    (send,) = [effect for effect in sending.effects if isinstance(effect, Send)]
+    assert [(order.order_id, order.parent_id, number) for order, number in send.orders] == [
+        ("b", None, 1),
+        ("b-tp", "b", 2),
+        ("b-sl", "b", 3),
+    ]
+
+
+def test_exits_of_an_entry_that_a_halt_refused_end_too_whoever_holds_brackets() -> None:
+    for native in (True, False):
+        sending = Sending(capabilities(brackets=native, oco=native))
+        sending.tell(*a_bracket("b"))
+        sending.tell(command(Halt))
+        assert [sending.state_of(order_id) for order_id in ("b", "b-tp", "b-sl")] == ["REJECTED", "CANCELLED", "CANCELLED"]
+
+
+def test_two_orders_of_a_group_without_entry_shrink_with_each_other() -> None:
+    sending = Sending()
+    sending.connect()
+    group = {"oco_group": "g", "quantity": D(5), "order_type": "limit"}
+    sending.tell(
+        an_order(order_id="lo", limit_price=D("1.2"), **group),
+        an_order(order_id="hi", side="sell", limit_price=D("1.5"), **group),
+    )
+    settled(sending)
+    sending.broker.trade("lo", D(2))
+    settled(sending)
+    assert at_broker(sending) == {"lo": D(3), "hi": D(3)}
+    sending.broker.trade("lo", D(3))
+    settled(sending)
+    assert at_broker(sending) == {}
