@@ -252,6 +252,15 @@ def test_a_feed_of_bars_moves_the_marks_of_a_symbol_without_ticks() -> None:
     assert (both.bid, both.ask) == (1.3869, 1.3871)
 
 
+def test_a_bar_that_waited_for_its_other_side_does_not_hold_back_the_mark_of_the_next() -> None:
+    node = a_node()
+    said(node, a_bar(T0, price="bid", close=1.0), a_bar(T0, price="ask", close=1.1))
+    assert said(node, a_bar(T0 + MINUTE, price="bid", close=1.2)) == []
+    assert len(said(node, clock(T0 + 3 * MINUTE))) == 1
+    [mark] = said(node, a_bar(T0 + 2 * MINUTE, price="bid", close=1.3), a_bar(T0 + 2 * MINUTE, price="ask", close=1.4))
+    assert (mark.ts_event_ns, mark.bid, mark.ask) == (T0 + 3 * MINUTE, 1.3, 1.4)
+
+
 def test_bid_and_ask_bars_of_one_time_make_one_mark_never_a_crossed_one() -> None:
     node = a_node()
     said(node, a_bar(T0, price="bid", close=1.0), a_bar(T0, price="ask", close=1.1))

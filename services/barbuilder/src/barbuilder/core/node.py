@@ -50,7 +50,7 @@ class BarBuilderNode:
         self._bar_grace_ns = max(config.bar_grace_ms, config.grace_ms) * NS_PER_MS
         self._mark_interval_ns = config.mark_interval_ms * NS_PER_MS
         self._max_gap_ns = config.max_gap_s * NS_PER_S if config.fill_gaps else -1
-        self._handlers: dict[type, Callable[[Any], Sequence[Output]]] = {
+        self.handlers: Mapping[type, Callable[[Any], Sequence[Output]]] = {
             Quote: self._on_quote,
             Trade: self._on_trade,
             ClockTicked: self._on_clock,
@@ -72,7 +72,7 @@ class BarBuilderNode:
 
     def handle(self, message: Message) -> Sequence[Output]:
         """Bars and marks that follow from `message`."""
-        handler = self._handlers.get(type(message))
+        handler = self.handlers.get(type(message))
         return handler(message) if handler is not None else NOTHING
 
     def snapshot(self) -> bytes:
@@ -330,10 +330,12 @@ class BarBuilderNode:
         news = market.news
         if news == market.marked:
             return
-        market.mark_due_ns = now_ns + self._mark_interval_ns
+        mark = mark_of(symbol, market)
+        # A bar that the clock found waiting for its other side must not hold back the bars of the clock's own instant.
+        market.mark_due_ns = (now_ns if market.ticked else mark.ts_event_ns) + self._mark_interval_ns
         market.marked = news
         self._state.counters["marks"] += 1
-        outputs.append((Topic.MARKS, mark_of(symbol, market)))
+        outputs.append((Topic.MARKS, mark))
 
     def _refuse(self, reason: str) -> tuple[Output, ...]:
         self._state.counters[reason] += 1
