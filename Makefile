@@ -5,7 +5,7 @@ PACKAGES := $(patsubst %/pyproject.toml,%,$(wildcard libs/*/pyproject.toml servi
 STAMP := .venv/.ready
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup check format test demo bench chaos-spine lock clean
+.PHONY: help setup check format test demo bench bench-backtest new-strategy parity chaos-spine lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}'
@@ -43,11 +43,20 @@ test: $(STAMP) ## every test that belongs to a change
 demo: $(STAMP) ## the whole system on this machine, on embedded servers
 	.venv/bin/barque demo
 
+new-strategy: $(STAMP) ## NAME=x: write a strategy package that works, with its test
+	.venv/bin/barque new-strategy "$(NAME)" && $(MAKE) --no-print-directory setup
+
 chaos-spine: $(STAMP) ## kill every service at random moments of a replay and compare with an undisturbed one
 	$(PY) -m pytest -m slow tests/integration/test_chaos_spine.py
 
+parity: $(STAMP) ## a real month through the running services and through a backtest, fill by fill
+	$(PY) -m pytest -m slow tests/integration/test_gotobi_february_2013.py
+
 bench: $(STAMP) ## measure, and write docs/benchmarks.md
 	$(PY) -m benchmarks
+
+bench-backtest: $(STAMP) ## backtests of ours and of others on the same bars, and renew their section of docs/benchmarks.md
+	$(PY) -m benchmarks --only backtest --section
 
 clean: ## remove what setup and demo made
 	rm -rf .venv .tools .barque

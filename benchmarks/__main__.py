@@ -13,9 +13,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import commit, core, latency, lockstep, stage
+from benchmarks import backtest, commit, core, latency, lockstep, stage
 from benchmarks.figures import Bench, Result
-from benchmarks.report import print_results, write_report
+from benchmarks.report import print_results, update_report, write_report
 
 MEASURES: dict[str, Callable[[Bench], Result]] = {
     "commit": commit.measure,
@@ -23,6 +23,7 @@ MEASURES: dict[str, Callable[[Bench], Result]] = {
     "latency": latency.measure,
     "lockstep": lockstep.measure,
     "core": core.measure,
+    "backtest": backtest.measure,
 }
 
 
@@ -32,6 +33,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small sizes: does it work, roughly how fast")
     parser.add_argument("--only", choices=sorted(MEASURES), help="one measure")
     parser.add_argument("--out", type=Path, help="where to write the report; default docs/benchmarks.md, of a full run only")
+    parser.add_argument("--section", action="store_true", help="with --only: renew that section of the report")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     console = Console()
@@ -39,11 +41,15 @@ def main() -> None:
     names = [arguments.only] if arguments.only else list(MEASURES)
     results = [_measure(name, arguments.quick, console) for name in names]
     print_results(console, results)
+    page, seconds = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md", time.monotonic() - began
     out = arguments.out
-    if out is None and not arguments.quick and not arguments.only:
-        out = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
+    if out is None and not arguments.quick and (arguments.section or not arguments.only):
+        out = page
     if out is not None:
-        write_report(out, results, time.monotonic() - began)
+        if arguments.section and arguments.only:
+            update_report(out, results[0], seconds)
+        else:
+            write_report(out, results, seconds)
         console.print(f"written: {out.name}")
 
 

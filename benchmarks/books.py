@@ -40,10 +40,15 @@ def bars(symbols: Sequence[str], interval: str) -> str:
 
 ACCOUNT = """
 [paper]
+slippage_fraction = "0"
 commission_fraction = "0.00002"
+commission_min = "0"
 
 [router.limits]
 max_position = "10"
+
+[router.breakers.order_rate]
+per_minute = 1000000
 
 [portfolio]
 equity_interval_s = {equity_s}

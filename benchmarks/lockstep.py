@@ -13,7 +13,7 @@ from barque.bus.memory import MemoryRunner
 from barque.config import read_file
 from barque.instruments import Instrument
 from barque.messages import ClockTicked, Topic
-from barque_cli import nodes
+from barque_backtest import nodes
 from barque_cli.system import System
 from benchmarks.books import lockstep_book, running_book
 from benchmarks.figures import Bench, Result, Table

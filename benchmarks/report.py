@@ -42,12 +42,32 @@ def write_report(path: Path, results: Sequence[Result], seconds: float) -> None:
     lines += ["## Budgets", "", *_markdown(("", "wanted", "measured", "", "what holds it"), _budget_rows(_budgets(results))), ""]
     lines += ["## How to read this", "", HOW_TO_READ]
     for result in results:
-        lines += [f"## {result.name.capitalize()}", "", result.about, ""]
-        for table in result.tables:
-            lines += [f"**{table.title}**", "", *_markdown(table.columns, table.rows), ""]
-        lines += [f"- {note}" for note in result.notes] + ([""] if result.notes else [])
+        lines += [_heading(result), "", *_section(result)]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+
+
+def update_report(path: Path, result: Result, seconds: float) -> None:
+    """One section of the page anew, with its own budgets and when it was measured; the rest stays."""
+    page = path.read_text(encoding="utf-8") if path.exists() else "# Benchmarks\n"
+    head, *sections = page.split("\n## ")
+    lines = [f"Measured by itself, {_when(seconds)}, commit {_commit()}, Python {platform.python_version()}.", ""]
+    lines += [*_markdown(("", "wanted", "measured", "", "what holds it"), _budget_rows(result.budgets)), "", *_section(result)]
+    text = "\n".join([_heading(result), "", *lines]).removeprefix("## ").rstrip() + "\n"
+    title = text.partition("\n")[0]
+    others = [section for section in sections if section.partition("\n")[0] != title]
+    path.write_text("\n## ".join(part.rstrip() + "\n" for part in (head, *others, text)), encoding="utf-8")
+
+
+def _heading(result: Result) -> str:
+    return f"## {result.name.capitalize()}"
+
+
+def _section(result: Result) -> list[str]:
+    lines = [result.about, ""]
+    for table in result.tables:
+        lines += [f"**{table.title}**", "", *_markdown(table.columns, table.rows), ""]
+    return lines + [f"- {note}" for note in result.notes] + ([""] if result.notes else [])
 
 
 def _budgets(results: Sequence[Result]) -> list[Budget]:
@@ -66,8 +86,12 @@ def _machine(seconds: float) -> list[tuple[str, str]]:
         ("Valkey", _valkey_version()),
         ("Libraries", libraries),
         ("Commit", _commit()),
-        ("Date", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {seconds:.0f} s"),
+        ("Date", _when(seconds)),
     ]
+
+
+def _when(seconds: float) -> str:
+    return f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {seconds:.0f} s"
 
 
 def _processor() -> str:

@@ -10,7 +10,7 @@ import ast
 import inspect
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from types import ModuleType
 
@@ -30,9 +30,10 @@ class Field:
 
 
 def fields_of(kind: type[msgspec.Struct]) -> list[Field]:
-    """Every field, inherited ones too, in the order in which they are encoded."""
+    """Every field, inherited ones too, in the order in which they are encoded and under the name that is encoded."""
     declared = {field.name: field for base in reversed(kind.__mro__) for field in _declared_in(base)}
-    return [declared[name] for name in kind.__struct_fields__]
+    names = zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True)
+    return [replace(declared[name], name=encoded) for name, encoded in names]
 
 
 def sentence_of(kind: type) -> str:

@@ -19,11 +19,28 @@ from barbuilder.config import BarBuilderConfig, BarsConfig
 from barque.config import SECTIONS, BookConfig, LogConfig, PostgresConfig, RedisConfig, StrategyConfig
 from barque.instruments import AssetClass, Instrument
 from barque.messages.market import PriceType
-from barque_paper import PaperConfig
+from barque_paper import PaperConfig, PaperSymbolConfig
 from feed_replay.config import FeedReplayConfig, FileConfig, MarketConfig
 from gateway.config import GatewayConfig
-from portfolio.config import AccountConfig, PortfolioConfig
-from router.config import LimitsConfig, RouterConfig, SymbolLimitsConfig
+from portfolio.config import AccountConfig, ArchiveConfig, PortfolioConfig
+from router.config import (
+    BreakersConfig,
+    DailyLossConfig,
+    DrawdownConfig,
+    LimitsConfig,
+    OnTrip,
+    OrderRateConfig,
+    ReconciliationConfig,
+    RejectionRateConfig,
+    RouterConfig,
+    SizingConfig,
+    SizingMethod,
+    StaleDataConfig,
+    StrategyBreakersConfig,
+    StrategyLimitsConfig,
+    SymbolLimitsConfig,
+)
+from strategy_host.config import StrategyHostConfig
 
 TARGET = Path(__file__).parent / "guides" / "configuration.md"
 BEGIN = "<!-- tables: written by docs/generate_configuration.py; change the structs, then run it again -->\n"
@@ -41,15 +58,28 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "[feed_replay.market]": MarketConfig,
     "[barbuilder]": BarBuilderConfig,
     "[[barbuilder.bars]]": BarsConfig,
+    "[strategy_host]": StrategyHostConfig,
     "[router]": RouterConfig,
     "[router.limits]": LimitsConfig,
     "[[router.symbol_limits]]": SymbolLimitsConfig,
+    "[[router.strategy_limits]]": StrategyLimitsConfig,
+    "[[router.sizing]]": SizingConfig,
+    "[router.breakers]": BreakersConfig,
+    "[router.breakers.drawdown]": DrawdownConfig,
+    "[router.breakers.daily_loss]": DailyLossConfig,
+    "[router.breakers.order_rate]": OrderRateConfig,
+    "[router.breakers.rejection_rate]": RejectionRateConfig,
+    "[router.breakers.stale_data]": StaleDataConfig,
+    "[router.breakers.reconciliation]": ReconciliationConfig,
+    "[[router.strategy_breakers]]": StrategyBreakersConfig,
     "[paper]": PaperConfig,
+    "[[paper.symbols]]": PaperSymbolConfig,
     "[portfolio]": PortfolioConfig,
     "[[portfolio.accounts]]": AccountConfig,
+    "[portfolio.archive]": ArchiveConfig,
     "[gateway]": GatewayConfig,
 }
-EMPTY = ("strategy_host",)
+EMPTY: tuple[str, ...] = ()
 """Sections that may be there and have no keys of their own."""
 
 TOML = {
@@ -61,6 +91,7 @@ TOML = {
     "Decimal": "decimal",
     "Any": "anything",
 }
+CHOICES = {"AssetClass": AssetClass, "OnTrip": OnTrip, "PriceType": PriceType, "SizingMethod": SizingMethod}
 UNITS = {"_ms": "milliseconds", "_s": "seconds", "_fraction": "fraction, 0.01 = 1 %"}
 PLAIN = {
     "[book].name": "Part of every Redis key and of every row.",
@@ -76,22 +107,49 @@ PLAIN = {
     "[[instruments]].exchange": "For people; nothing reads it yet.",
     "[[strategies]].id": "Names the node `strategy.<id>`, its signals and its books. Unique; no `/`.",
     "[[strategies]].symbols": "What it sees and may trade; each needs an `[[instruments]]` entry.",
-    "[[strategies]].interval": "Of the bars it gets; `[[barbuilder.bars]]` must make them, or a file bring them.",
     "[[strategies]].params": "Its own parameters; unknown ones are refused.",
     "[[strategies]].enabled": "`false`: no node.",
     "[feed_replay].source": "`market`: the seeded market (clock `wall`); `files`: recordings (clock `feed`).",
     "[feed_replay].files": "See `[[feed_replay.files]]`.",
     "[feed_replay].market": "See `[feed_replay.market]`.",
-    "[[feed_replay.files]].path": "CSV or Parquet, plain or `.gz`; relative to this file's folder.",
+    "[[feed_replay.files]].path": "CSV or Parquet, plain or `.gz`, or the folder of an archive; relative to this file's folder.",
     "[[feed_replay.files]].symbol": "What it is a recording of.",
     "[feed_replay.market].seed": "Same seed, same random walk.",
     "[barbuilder].bars": "See `[[barbuilder.bars]]`; none: marks only.",
     "[[barbuilder.bars]].symbols": "Each needs an `[[instruments]]` entry.",
-    "[[barbuilder.bars]].interval": "A whole number and `s`, `m`, `h` or `d`; aligned to the UTC epoch.",
+    "[[barbuilder.bars]].interval": "A whole number and `s`, `m`, `h`, `d` or `w`, up to a week; or `tick:N`, `volume:N`, "
+    "`value:N`, `range:N`, `renko:N` ([bars](bars.md)).",
     "[router].limits": "See `[router.limits]`.",
     "[router].symbol_limits": "See `[[router.symbol_limits]]`.",
+    "[router].strategy_limits": "See `[[router.strategy_limits]]`.",
+    "[router].sizing": "See `[[router.sizing]]`.",
+    "[router].breakers": "See `[router.breakers]`.",
+    "[router].strategy_breakers": "See `[[router.strategy_breakers]]`.",
+    "[[router.strategy_limits]].strategy": "Whose limits these are.",
+    "[[router.sizing]].value": "Contracts, money or a fraction, as `method` says.",
+    "[[router.strategy_breakers]].strategy": "Whose breakers these are.",
+    "[router.breakers].drawdown": "See `[router.breakers.drawdown]`.",
+    "[router.breakers].daily_loss": "See `[router.breakers.daily_loss]`.",
+    "[router.breakers].order_rate": "See `[router.breakers.order_rate]`.",
+    "[router.breakers].rejection_rate": "See `[router.breakers.rejection_rate]`.",
+    "[router.breakers].stale_data": "See `[router.breakers.stale_data]`.",
+    "[router.breakers].reconciliation": "See `[router.breakers.reconciliation]`.",
+    "[[router.strategy_breakers]].drawdown": "As `[router.breakers.drawdown]`.",
+    "[[router.strategy_breakers]].daily_loss": "As `[router.breakers.daily_loss]`.",
+    "[[router.strategy_breakers]].order_rate": "As `[router.breakers.order_rate]`.",
+    "[[router.strategy_breakers]].rejection_rate": "As `[router.breakers.rejection_rate]`.",
+    "[router.breakers.drawdown].enabled": "`false`: it never trips.",
+    "[router.breakers.daily_loss].enabled": "`false`: it never trips.",
+    "[router.breakers.order_rate].enabled": "`false`: it never trips.",
+    "[router.breakers.rejection_rate].enabled": "`false`: it never trips.",
+    "[router.breakers.stale_data].enabled": "`false`: it never trips.",
+    "[router.breakers.reconciliation].enabled": "`false`: it never trips.",
+    "[router.breakers.order_rate].per_minute": "Orders and changes of orders within 60 s; exits may go on to twice as many.",
+    "[router.breakers.rejection_rate].per_minute": "Refusals within 60 s.",
     "[[router.symbol_limits]].symbol": "Whose limits these are.",
     "[portfolio].accounts": "See `[[portfolio.accounts]]`; an account without an entry has positions and cash, and no equity.",
+    "[portfolio].archive": "See `[portfolio.archive]`; no archive without it.",
+    "[portfolio.archive].path": "The archive's folder ([market data](data.md)); relative to this file's folder.",
     "[[portfolio.accounts]].name": "As in `router.account` and `paper.account`.",
     "[[portfolio.accounts]].starting_cash": "In `currency`.",
     "[gateway].host": "Address to listen at; beyond loopback `token_file` is required.",
@@ -145,10 +203,8 @@ def _words(kind: ast.expr) -> str:
             return f"list of {_words(first)}"
         case ast.Subscript(value=ast.Name(id="dict"), slice=ast.Tuple(elts=[_, value])):
             return f"table of {_words(value)}"
-        case ast.Name(id="AssetClass"):
-            return _choice(get_args(AssetClass))
-        case ast.Name(id="PriceType"):
-            return _choice(get_args(PriceType))
+        case ast.Name(id=name) if name in CHOICES:
+            return _choice(get_args(CHOICES[name]))
         case ast.Name(id=name):
             return TOML.get(name, "table")
     raise SystemExit(f"no words for the type {ast.unparse(kind)}")

@@ -33,7 +33,8 @@ async def rows(connection: asyncpg.Connection, query: str) -> Sequence[tuple[Any
 
 
 def paper() -> tuple[PaperNode, IntentProjector]:
-    return PaperNode(PaperConfig(commission_min=Decimal(2)), [eurusd()]), IntentProjector("paper")
+    config = PaperConfig(slippage_fraction=Decimal(0), commission_fraction=Decimal(0), commission_min=Decimal(2))
+    return PaperNode(config, [eurusd()]), IntentProjector("paper")
 
 
 def books() -> tuple[PortfolioNode, PortfolioProjector]:
@@ -74,6 +75,25 @@ async def test_intents_move_on_in_later_transactions(connection: asyncpg.Connect
         ("b", "CANCELLED", 0, 1, Decimal("1.2"), T0 + 9),
         ("c", "ACKED", 0, 1, Decimal("1.2"), T0),
     ]
+
+
+async def test_fills_in_parts_and_what_the_exchange_takes_away_are_followed(connection: asyncpg.Connection) -> None:
+    """Half of 6 is 3: of 5 bought 3, and the other of the group, which was for 5, is for 2. Lowered to 3, the first is filled."""
+    config = PaperConfig(slippage_fraction=Decimal(0), commission_min=Decimal(0), max_volume_fraction=Decimal("0.5"))
+    node, projector = PaperNode(config, [eurusd(asset_class="future")]), IntentProjector("paper")
+    pair: dict[str, Any] = {"quantity": Decimal(5), "oco_group": "g"}
+    other = an_order(order_id="o2", order_type="limit", limit_price=Decimal("1.0"), **pair)
+    await commit(connection, node, projector, an_order(order_id="o1", **pair), other)
+    await commit(connection, node, projector, a_bar(T0, price="ask", volume=6.0))
+    query = "SELECT order_id, state, filled, quantity FROM intents ORDER BY 1"
+    assert await rows(connection, query) == [("o1", "PARTIALLY_FILLED", 3, 5), ("o2", "ACKED", 0, 2)]
+    await commit(connection, node, projector, request(ModifyOrder, "o1", quantity=Decimal(2)))
+    assert await rows(connection, query) == [("o1", "PARTIALLY_FILLED", 3, 5), ("o2", "ACKED", 0, 2)]
+    ((detail,),) = await rows(connection, "SELECT detail FROM intents WHERE order_id = 'o1'")
+    assert detail.startswith("quantity: order o1 works on as it was: ")
+    await commit(connection, node, projector, request(ModifyOrder, "o1", quantity=Decimal(3)))
+    assert await rows(connection, query) == [("o1", "FILLED", 3, 3), ("o2", "ACKED", 0, 2)]
+    assert await rows(connection, "SELECT exec_id, quantity FROM executions") == [("o1-1", 3)]
 
 
 async def test_a_refused_order_says_why(connection: asyncpg.Connection) -> None:

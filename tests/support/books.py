@@ -106,7 +106,7 @@ TABLES = {
     "cash": "account, currency",
     "equity": "account, ts_event_ns",
     "rejections": "signal_id",
-    "bars": 'symbol, "interval", price, ts_open_ns',
+    "bars": 'symbol, "interval", price, ts_open_ns, seq',
 }
 """What is compared between two runs, and in which order. `epoch` counts restarts and is left out."""
 

@@ -21,6 +21,14 @@ base_currency = "USD"
 tick_size = "0.001"
 """
 
+FREE = """
+[paper]
+slippage_fraction = "0"
+commission_fraction = "0"
+commission_min = "0"
+"""
+"""An exchange that costs nothing, so that results can be computed by hand."""
+
 
 def eurusd_ticks(path: Path, speed: str = '"max"', lockstep: bool = True) -> str:
     """EURUSD quotes, one-minute bars of both sides, an SMA cross on the bid, a paper account."""
@@ -59,7 +67,9 @@ interval = "1m"
 params = {{ fast = 5, slow = 15, quantity = "2", price = "ask" }}
 
 [paper]
+slippage_fraction = "0"
 commission_fraction = "0.00002"
+commission_min = "0"
 
 [router.limits]
 max_position = "10"
@@ -74,18 +84,19 @@ starting_cash = "100000"
 """
 
 
-def usdjpy_month(bid: Path, ask: Path) -> str:
-    """USDJPY minute bars of both sides and gotobi."""
+def usdjpy_month(bid: Path, ask: Path, extra: str = "", speed: str = '"max"', lockstep: bool = True) -> str:
+    """USDJPY minute bars of both sides and gotobi; `extra`: further keys of the strategy. One contract is nine times the
+    account, so the drawdown of the 25th would trip the breaker."""
     return f"""
 [book]
 name = "gotobi"
 clock = "feed"
-lockstep = true
+lockstep = {str(lockstep).lower()}
 lineage = "replayed"
 
 [feed_replay]
 source = "files"
-speed = "max"
+speed = {speed}
 
 [[feed_replay.files]]
 path = "{bid}"
@@ -104,10 +115,14 @@ id = "gotobi"
 strategy = "gotobi"
 symbols = ["USDJPY"]
 interval = "1m"
-
+{extra}
+{FREE}
 [router.limits]
 max_position = "1"
 max_notional = "20000000"
+
+[router.breakers.drawdown]
+enabled = false
 
 [portfolio]
 equity_interval_s = 86400
@@ -157,9 +172,15 @@ mark_interval_ms = 50
 symbols = ["EURUSD", "USDJPY"]
 interval = "1s"
 prices = ["mid"]
-{strategies}
+{strategies}{FREE}
 [router.limits]
 max_position = "100"
+
+[router.breakers.order_rate]
+per_minute = 100000
+
+[router.breakers.drawdown]
+enabled = false
 
 [[portfolio.accounts]]
 name = "paper"

@@ -9,7 +9,7 @@ from pathlib import Path
 from barque.bus.memory import MemoryRunner
 from barque.config import load_section, read_file
 from barque.messages import Bar, ClockTicked, FeedStatus, Message, Topic, time_of
-from barque_cli import nodes
+from barque_backtest import nodes
 from feed_replay.config import FeedReplayConfig
 from feed_replay.shell.files import merge, open_source
 

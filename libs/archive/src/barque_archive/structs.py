@@ -22,18 +22,24 @@ CHUNK_ROWS = 16_384
 def bars_of(columns: BarColumns) -> list[Bar]:
     """A bar per row; `root` is empty."""
     symbol, interval, price = columns.symbol, columns.interval, columns.price
-    table = zip(
-        columns.ts_open_ns.tolist(),
-        columns.ts_close_ns.tolist(),
-        columns.open.tolist(),
-        columns.high.tolist(),
-        columns.low.tolist(),
-        columns.close.tolist(),
-        columns.volume.tolist(),
-        columns.tick_count.tolist(),
-        columns.seq.tolist(),
-        strict=True,
-    )
+    names = ("ts_open_ns", "ts_close_ns", "open", "high", "low", "close", "volume", "tick_count", "seq")
+    if not (columns.volume.any() or columns.tick_count.any() or columns.seq.any()):  # then all of them are what a bar has anyway
+        table = zip(*(getattr(columns, name).tolist() for name in names[:6]), strict=True)
+        return [
+            Bar(
+                symbol=symbol,
+                interval=interval,
+                price=price,
+                ts_open_ns=open_ns,
+                ts_close_ns=close_ns,
+                open=first,
+                high=high,
+                low=low,
+                close=last,
+            )
+            for open_ns, close_ns, first, high, low, last in table
+        ]
+    whole = zip(*(getattr(columns, name).tolist() for name in names), strict=True)
     return [
         Bar(
             symbol=symbol,
@@ -49,7 +55,7 @@ def bars_of(columns: BarColumns) -> list[Bar]:
             tick_count=count,
             seq=seq,
         )
-        for open_ns, close_ns, first, high, low, last, volume, count, seq in table
+        for open_ns, close_ns, first, high, low, last, volume, count, seq in whole
     ]
 
 

@@ -82,6 +82,17 @@ class Selective(Protocol):
 
 
 @runtime_checkable
+class Heedless(Protocol):
+    """A node that handles some messages the same whatever prices it knows."""
+
+    @property
+    def heedless(self) -> frozenset[type]:
+        """Types of message before which a runner in memory need not bring home marks and market data that it holds back; the
+        time it does."""
+        ...
+
+
+@runtime_checkable
 class Interruptible(Protocol):
     """A node that runs a user's code, which the outside may stop. What came of such a batch is not a function of the batch: it is
     committed as it is, and a replay takes it from the journal."""

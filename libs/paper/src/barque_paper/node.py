@@ -72,7 +72,7 @@ class PaperNode:
                 raise ConfigError(f"[[paper.symbols]]: symbol '{each.symbol}' has no [[instruments]] entry; {hint}")
         self._costs = {symbol: Costs(config, instrument) for symbol, instrument in self._instruments.items()}
         self._latency_ns = config.latency_ms * 1_000_000
-        self._handlers: dict[type, Callable[[Any], Sequence[Output]]] = {
+        self.handlers: Mapping[type, Callable[[Any], Sequence[Output]]] = {
             Bar: self._see_bar,
             Quote: self._see_quote,
             Trade: self._see_trade,
@@ -92,7 +92,7 @@ class PaperNode:
 
     def handle(self, message: Message) -> Sequence[Output]:
         """What the exchange says to `message`."""
-        handler = self._handlers.get(type(message))
+        handler = self.handlers.get(type(message))
         return () if handler is None else handler(message)
 
     def snapshot(self) -> bytes:

@@ -17,16 +17,18 @@ from barque.config import CommonConfig, load_common, load_section, masked, read_
 from barque.errors import BarqueError
 from barque.postgres.migrate import migrations
 from barque.postgres.pool import connect_one, postgres_errors
-from barque_cli import nodes
+from barque_backtest import nodes
 from barque_paper import PaperConfig
 from feed_replay.config import FeedReplayConfig
 from gateway.config import GatewayConfig
 from portfolio.config import PortfolioConfig
 from router.config import RouterConfig
+from strategy_host.config import StrategyHostConfig
 
 SECTIONS: dict[str, type] = {
     "feed_replay": FeedReplayConfig,
     "barbuilder": BarBuilderConfig,
+    "strategy_host": StrategyHostConfig,
     "router": RouterConfig,
     "paper": PaperConfig,
     "portfolio": PortfolioConfig,

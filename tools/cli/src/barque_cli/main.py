@@ -14,6 +14,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast, get_args
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -28,7 +29,7 @@ from barque.messages.market import PriceType
 from barque.postgres.migrate import migrate as run_migrations
 from barque.postgres.pool import connect_one
 from barque.postgres.seed import seed as seed_book
-from barque_cli import control
+from barque_cli import control, data
 
 app = typer.Typer(
     name="barque",
@@ -39,6 +40,7 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="The configuration file.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
+app.add_typer(data.app, name="data")
 console = Console(stderr=True, highlight=False)
 T = TypeVar("T")
 
@@ -104,18 +106,39 @@ def up(
 
 @app.command()
 def bars(
-    source: Annotated[Path, typer.Argument(help="A file of quotes or trades: CSV or Parquet, plain or gzip.")],
+    source: Annotated[Path, typer.Argument(help="A file of quotes, trades or bars: CSV or Parquet, plain or gzip.")],
     symbol: Annotated[str, typer.Option(help="Its symbol.")],
-    interval: Annotated[str, typer.Option(help="1s, 1m, 5m, 1h, 1d …")] = "1m",
+    interval: Annotated[str, typer.Option(help="1s … 1w, tick:100, volume:5000, value:1000000, range:10, renko:10.")] = "1m",
     price: Annotated[str, typer.Option(help="bid, ask, mid or last.")] = "bid",
     out: Annotated[Path | None, typer.Option(help="CSV to write; standard output if not given.")] = None,
     fill_gaps: Annotated[bool, typer.Option("--fill-gaps", help="Flat bars for gaps of up to 2 minutes.")] = False,
+    made_of: Annotated[str, typer.Option("--from", help="The interval of the bars that the file holds.")] = "ticks",
+    anchor: Annotated[str, typer.Option(help="Of time bars: utc, session, or a time zone.")] = "utc",
+    calendar: Annotated[str, typer.Option(help="Of sessions: XNYS, FX …")] = "",
+    tick_size: Annotated[str, typer.Option(help="Of range and renko bars.")] = "",
+    multiplier: Annotated[str, typer.Option(help="Of value bars: units per contract.")] = "1",
 ) -> None:
-    """Build bars from a tick file, exactly as the running system would."""
-    from barque_cli.bars import write_bars
+    """Build bars of any kind from a recorded file, exactly as the running system would."""
+    from barque_cli.bars import Wanted, write_bars
 
-    count = write_bars(source, symbol, interval, _price_type(price), out, fill_gaps)
+    wanted = Wanted(symbol, interval, _price_type(price), fill_gaps, made_of, anchor, calendar, tick_size, multiplier)
+    count = write_bars(source, wanted, out)
     console.print(f"{count} bars")
+
+
+@app.command()
+def strategies(
+    names: Annotated[list[str] | None, typer.Argument(help="Installed names, or module:Class; all installed if none.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What strategies there are, and their parameters with type, default and meaning."""
+    from barque_cli import strategies as listing
+
+    found = listing.describe(names or ())
+    if as_json:
+        print(json.dumps([each.as_json() for each in found], indent=2))
+    else:
+        listing.show(Console(), found)
 
 
 @app.command()
@@ -162,7 +185,7 @@ def replay(
     as_json: JsonOption = False,
 ) -> None:
     """Run a node again over the recorded period and compare every byte that it says."""
-    from barque_cli import nodes
+    from barque_backtest import nodes
 
     raw = read_file(config, os.environ)
     common = load_common(raw)
@@ -187,8 +210,9 @@ def replay(
         verdict = (
             "[green]identical[/green]" if report.identical else f"[red]differs[/red]: {report.difference or 'inputs changed'}"
         )
+        given = f" and {report.given:,} taken as given" if report.given else ""
         console.print(
-            f"{node}: {report.commits:,} commits, {report.messages_in:,} messages in, {report.entries_out:,} entries "
+            f"{node}: {report.commits:,} commits{given}, {report.messages_in:,} messages in, {report.entries_out:,} entries "
             f"({report.bytes_out:,} bytes) out: {verdict}"
         )
     raise typer.Exit(0 if report.identical else 1)
@@ -211,6 +235,93 @@ def record(
 
     counts = _run(work())
     console.print(f"{out}: " + ", ".join(f"{count:,} {topic}" for topic, count in counts.items() if count))
+
+
+@app.command()
+def backtest(
+    config: Annotated[Path, typer.Argument(help="The configuration file.", envvar="BARQUE_CONFIG")] = DEFAULT_CONFIG,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--data", help="SYMBOL=FILE, SYMBOL:INTERVAL:PRICE=FILE, an archive's folder, postgres; or what is replayed."
+        ),
+    ] = None,
+    from_: Annotated[str, typer.Option("--from", help="First time, UTC: 2014-05-01 or 2014-05-01T08:00.")] = "",
+    to: Annotated[str, typer.Option("--to", help="Time to end before, UTC.")] = "",
+    report: Annotated[Path | None, typer.Option(help="Folder to write: HTML report, Parquet tables, every message.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the book over recorded data in one process: the same nodes, the same order, the same result as a replay."""
+    from barque_backtest.results import to_json
+    from barque_cli import backtesting, result_view
+
+    wanted = backtesting.Wanted(config=read_file(config, os.environ), data=data or (), from_utc=from_, to_utc=to, report=report)
+    result = backtesting.run(console, wanted)
+    if as_json:
+        print(json.dumps(to_json(result), indent=2))
+    else:
+        result_view.show_result(Console(), result)
+    raise typer.Exit(backtesting.STOPPED if result.run.facts.interrupted else 0)
+
+
+@app.command()
+def sweep(
+    config: Annotated[Path, typer.Argument(help="The configuration file.", envvar="BARQUE_CONFIG")] = DEFAULT_CONFIG,
+    grid: Annotated[
+        list[str] | None, typer.Option("--grid", help="A parameter and its values: strategies.ID.params.fast=5,10,20 or =5:20:5.")
+    ] = None,
+    data: Annotated[list[str] | None, typer.Option("--data", help="As of `barque backtest`.")] = None,
+    from_: Annotated[str, typer.Option("--from", help="First time, UTC: 2014-05-01 or 2014-05-01T08:00.")] = "",
+    to: Annotated[str, typer.Option("--to", help="Time to end before, UTC.")] = "",
+    metric: Annotated[
+        str, typer.Option(help="What is best: sharpe, net_profit, max_drawdown … (any figure of the report).")
+    ] = "sharpe",
+    walk_forward: Annotated[
+        str, typer.Option("--walk-forward", help="Choose on the first length, try on the second: 30d/10d.")
+    ] = "",
+    processes: Annotated[int, typer.Option(help="How many at a time; 0: one per processor.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for finished runs, tables and heat map; the same again goes on there.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the book with every combination of parameters, over processes, and rank what comes out."""
+    from barque_cli import sweeping
+
+    wanted = sweeping.Sweep(
+        config=read_file(config, os.environ),
+        grids=grid or (),
+        data=data or (),
+        from_utc=from_,
+        to_utc=to,
+        metric=metric,
+        walk_forward=walk_forward,
+        processes=processes,
+        folder=out,
+    )
+    found = sweeping.run(console, wanted)
+    if as_json:
+        print(json.dumps(found.as_json(), indent=2))
+    else:
+        found.show(Console())
+
+
+@app.command()
+def compare(
+    a: Annotated[Path, typer.Argument(help="A folder of `barque backtest --report`, or a file of `barque record`.")],
+    b: Annotated[Path, typer.Argument(help="Another one.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Compare two runs message by message: signals, orders, fills. Exit code 1 where they differ."""
+    from barque_backtest import compare as comparing
+    from barque_cli import result_view
+
+    found = comparing.compare(comparing.load(a), comparing.load(b))
+    if as_json:
+        print(json.dumps(msgspec.to_builtins(found), indent=2))
+    else:
+        result_view.show_comparison(Console(), found)
+    raise typer.Exit(0 if found.equal else 1)
 
 
 @app.command()
@@ -263,6 +374,20 @@ def doctor(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -
             table.add_row("[green]ok[/green]" if finding.ok else "[red]no[/red]", finding.name, finding.text)
         Console().print(table)
     raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
+
+
+@app.command("new-strategy")
+def new_strategy(
+    name: Annotated[str, typer.Argument(help="Lower-case words joined by '_'.")],
+    folder: Annotated[
+        Path, typer.Option(help="Where its folder goes; a checkout of Barque takes it into the workspace.")
+    ] = Path(),
+) -> None:
+    """Write a strategy package that works, with its test, to begin from."""
+    from barque_cli import new_strategy as skeleton
+
+    for path in skeleton.write(name, folder.resolve()):
+        console.print(f"wrote {path}")
 
 
 @config_app.command("check")

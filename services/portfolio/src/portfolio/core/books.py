@@ -46,21 +46,21 @@ class Position(msgspec.Struct, kw_only=True):
     def trade(self, instrument: Instrument, signed: Decimal, price: Decimal) -> Decimal:
         """Book `signed` contracts at `price`; returns the profit or loss that this realises."""
         unit = instrument.multiplier * price
-        if not self.quantity or (signed > 0) == (self.quantity > 0):
-            self.quantity += signed
+        held = self.quantity
+        if not held or (signed > 0) == (held > 0):
+            self.quantity = held + signed
             self.cost += signed * unit
             return ZERO
-        closed = min(abs(signed), abs(self.quantity)).copy_sign(self.quantity)
-        released = self.cost
-        if closed != self.quantity:
-            released = (self.cost * closed / self.quantity).quantize(GRAIN, rounding=ROUND_HALF_EVEN)
-        realised = closed * unit - released
-        self.quantity -= closed
-        self.cost -= released
+        left = held + signed
+        if left and (left > 0) == (held > 0):
+            released = (self.cost * -signed / held).quantize(GRAIN, rounding=ROUND_HALF_EVEN)
+            realised = -signed * unit - released
+            self.cost -= released
+        else:  # closed whole, and opened anew by what is left
+            realised = held * unit - self.cost
+            self.cost = left * unit
+        self.quantity = left
         self.realised += realised
-        opened = signed + closed
-        self.quantity += opened
-        self.cost += opened * unit
         return realised
 
 
@@ -74,10 +74,16 @@ class Account(msgspec.Struct, kw_only=True):
 
     def book(self, instrument: Instrument, fill: Fill) -> Position:
         """Book `fill`: the position it changed, cash moved."""
-        position = self.positions.setdefault(fill.strategy_id, {}).setdefault(fill.symbol, Position())
-        realised = position.trade(instrument, fill.signed_quantity, fill.price)
-        value = fill.signed_quantity * instrument.multiplier * fill.price
-        self._pay(instrument.currency, realised if instrument.on_margin else -value)
+        held = self.positions.setdefault(fill.strategy_id, {})
+        position = held.get(fill.symbol)
+        if position is None:
+            position = held[fill.symbol] = Position()
+        signed = fill.signed_quantity
+        realised = position.trade(instrument, signed, fill.price)
+        if not instrument.on_margin:
+            self._pay(instrument.currency, -signed * instrument.multiplier * fill.price)
+        elif realised:
+            self._pay(instrument.currency, realised)
         currency = fill.commission_currency or instrument.currency
         if fill.commission:
             self._pay(currency, -fill.commission)

@@ -12,21 +12,25 @@ a valuation, when all prices of an instant are in.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from types import MappingProxyType
+from typing import Any
 
 import msgspec
 
 from barque.instruments import Instrument
 from barque.messages import Alert, Bar, ClockTicked, EquityMarked, Fill, Mark, Message, PositionChanged, Topic
 from barque.messages.control import Severity
-from barque.node import Output, Rank
+from barque.money import MissingPrice
+from barque.node import ASLEEP, AWAKE, Output, Rank
 from portfolio.config import PortfolioConfig
 from portfolio.core.books import Account
 from portfolio.core.state import PortfolioState
-from portfolio.core.valuation import MissingPrice, Prices
+from portfolio.core.valuation import Prices
 
+NOTHING: Sequence[Output] = ()
 _NAN = float("nan")
 _decode = msgspec.msgpack.Decoder(PortfolioState).decode
 _encode = msgspec.msgpack.Encoder().encode
@@ -45,6 +49,12 @@ class PortfolioNode:
         self._configured = config.accounts
         self._currencies = {account.name: account.currency for account in config.accounts}
         self._interval_ns = config.equity_interval_s * 1_000_000_000
+        self.handlers: Mapping[type, Callable[[Any], Sequence[Output]]] = {
+            Fill: self._book,
+            ClockTicked: self._see_time,
+            Mark: self._see_mark,
+            Bar: self._see_bar,
+        }
         self.restore(b"")
 
     @property
@@ -56,18 +66,24 @@ class PortfolioNode:
         """Cash of one account by currency, as it is now; empty for an account without books."""
         return MappingProxyType(self._state.accounts.get(account, Account()).cash)
 
-    def handle(self, message: Message) -> list[Output]:
+    def prices(self) -> Mapping[str, Decimal]:
+        """What positions are valued at now, by symbol; one that never had a price is not there."""
+        found: dict[str, Decimal] = {}
+        for symbol in self._instruments:
+            with suppress(MissingPrice):
+                found[symbol] = self._prices.price(symbol)
+        return found
+
+    def handle(self, message: Message) -> Sequence[Output]:
         """What the books say after `message`."""
-        match message:
-            case Bar() if message.symbol in self._instruments:
-                self._see_bar(message)
-            case Mark() if message.symbol in self._instruments:
-                self._state.marks[message.symbol] = message
-            case ClockTicked():
-                return self._see_time(message.now_ns)
-            case Fill():
-                return self._book(message)
-        return []
+        handler = self.handlers.get(type(message))
+        return NOTHING if handler is None else handler(message)
+
+    def sleeps_until(self, topic: Topic) -> int:
+        """Time counts when an account is next to be valued; of prices, the latest then."""
+        if topic is Topic.CLOCK:
+            return self._due_ns
+        return ASLEEP if topic is Topic.MARKS or topic is Topic.BARS else AWAKE
 
     def snapshot(self) -> bytes:
         """The whole state as MessagePack."""
@@ -79,22 +95,40 @@ class PortfolioNode:
         for account in self._configured:
             self._state.open_account(account.name, account.currency, account.starting_cash)
         self._prices = Prices(self._instruments, self._state.marks, self._state.bar_marks)
+        self._due_ns = self._next_due_ns()
 
-    def _see_bar(self, bar: Bar) -> None:
+    def _next_due_ns(self) -> int:
+        """When the first of the accounts is to be valued."""
+        due_ns = self._state.due_ns
+        return min([due_ns.get(name, AWAKE) for name in self._currencies], default=ASLEEP)
+
+    def _see_mark(self, mark: Mark) -> Sequence[Output]:
+        if mark.symbol in self._instruments:
+            self._state.marks[mark.symbol] = mark
+        return NOTHING
+
+    def _see_bar(self, bar: Bar) -> Sequence[Output]:
         state = self._state
         if bar.symbol in state.marks:
             state.bar_marks.pop(bar.symbol, None)
-            return
-        mark = state.bar_marks.get(bar.symbol, Mark(symbol=bar.symbol, ts_event_ns=0, bid=_NAN, ask=_NAN, last=_NAN))
-        if bar.ts_close_ns >= mark.ts_event_ns:
-            side = bar.price if bar.price in ("bid", "ask") else "last"
-            state.bar_marks[bar.symbol] = msgspec.structs.replace(mark, ts_event_ns=bar.ts_close_ns, **{side: bar.close})
+        elif bar.symbol in self._instruments:
+            mark = state.bar_marks.get(bar.symbol, Mark(symbol=bar.symbol, ts_event_ns=0, bid=_NAN, ask=_NAN, last=_NAN))
+            if bar.ts_close_ns >= mark.ts_event_ns:
+                side = bar.price if bar.price in ("bid", "ask") else "last"
+                state.bar_marks[bar.symbol] = msgspec.structs.replace(mark, ts_event_ns=bar.ts_close_ns, **{side: bar.close})
+        return NOTHING
 
-    def _see_time(self, now_ns: int) -> list[Output]:
-        state = self._state
-        state.now_ns = max(state.now_ns, now_ns)
-        due = [name for name in self._currencies if state.due_ns.get(name, 0) <= state.now_ns]
-        return [output for name in due for output in self._mark(name, state.now_ns, only_changes=True)]
+    def _see_time(self, clock: ClockTicked) -> Sequence[Output]:
+        state, now_ns = self._state, clock.now_ns
+        if now_ns > state.now_ns:
+            state.now_ns = now_ns
+        if state.now_ns < self._due_ns:
+            return NOTHING
+        said: list[Output] = []
+        for name in self._currencies:
+            if state.due_ns.get(name, AWAKE) <= state.now_ns:
+                said += self._mark(name, state.now_ns, only_changes=True)
+        return said
 
     def _book(self, fill: Fill) -> list[Output]:
         state = self._state
@@ -104,7 +138,9 @@ class PortfolioNode:
             why = f"it corrects {fill.corrects}" if fill.corrects else f"{fill.symbol} has no [[instruments]] entry"
             text = f"execution {fill.exec_id} of account {fill.account} is not in the books: {why}; book it by hand"
             return [self._alert("fill_unbooked", "critical", text)]
-        account = state.accounts.setdefault(fill.account, Account())
+        account = state.accounts.get(fill.account)
+        if account is None:
+            account = state.accounts[fill.account] = Account()
         position = account.book(instrument, fill)
         state.count("fills_booked")
         changed = PositionChanged(
@@ -127,6 +163,7 @@ class PortfolioNode:
         if currency is None:
             return self._warn_once(f"account {name} has fills but no [[portfolio.accounts]] entry; add one to see its equity")
         state.due_ns[name] = ts_ns + self._interval_ns
+        self._due_ns = self._next_due_ns()
         try:
             worth = self._prices.value(state.accounts[name], currency)
         except MissingPrice as missing:

@@ -1,4 +1,4 @@
-"""Makes any node of a book from its configuration: for replay and for runs in one process."""
+"""Makes any node of a book from its configuration: for backtests, replays and other runs in one process."""
 
 from __future__ import annotations
 
