@@ -77,8 +77,8 @@ def measure(bench: Bench) -> Result:
         budgets.append(Budget("memory of ten million bars", wanted, f"{growth:.0f} MiB", growth < GROWTH_MIB))
     peers = ", ".join(f"{name} {version(name)}" for name in PEERS)
     about = (
-        f"SMA cross {FAST}/{SLOW} of {UNITS:,} units over {count:,} seeded one-minute bars, no costs. Barque runs the nodes of its "
-        f"services in one process, with risk checks and books, from a Parquet file; peers ({peers}) get their bars in memory."
+        f"SMA cross {FAST}/{SLOW} of {UNITS:,} units over {count:,} seeded one-minute bars, no costs. Barque runs its services' "
+        f"nodes in one process, with risk checks and books, from a Parquet file; peers ({peers}) get their bars in memory."
     )
     return Result("backtest", about, tables, budgets)
 
