@@ -108,3 +108,16 @@ def test_what_is_given_beats_the_asset_class() -> None:
 def test_a_grid_without_a_positive_step_is_refused(name: str, value: str) -> None:
     with pytest.raises(ValueError, match=f"EURUSD: {name} must be positive"):
         eurusd(**{name: Decimal(value)})
+
+
+@given(
+    st.decimals(min_value=-(10**9), max_value=10**9, places=9, allow_nan=False),
+    st.sampled_from(["0.00001", "0.01", "1", "10", "1E+1", "0.25", "0.10", "0.005", "0.1"]),
+)
+def test_any_grid_is_rounded_to_as_fractions_are(value: Decimal, step: str) -> None:
+    found = stepped(step, step)
+    steps = Fraction(value) / Fraction(step)
+    assert Fraction(found.price(value)) == round(steps) * Fraction(step)  # Python rounds fractions half to even
+    assert Fraction(found.quantity(value)) == int(steps) * Fraction(step)
+    for on_grid in (found.price(value), found.quantity(value)):
+        assert on_grid.as_tuple().exponent == Decimal(step).as_tuple().exponent

@@ -101,6 +101,20 @@ def test_breakers_limits_and_a_venue_with_frictions() -> None:
     assert same(config, [ColumnsSource(walk(1_500, seed, symbol)) for seed, symbol in enumerate(SYMBOLS[:2])]) > 20
 
 
+def test_breakers_of_single_strategies_which_look_at_prices() -> None:
+    trips = [
+        {"strategy": f"r{n}", "drawdown": {"amount": "0.0009", "cool_down_s": 600 + 60 * n}, "daily_loss": {"amount": "0.0015"}}
+        for n in range(3)
+    ]
+    limits = {"max_orders_per_minute": 50}
+    config = a_book(
+        SYMBOLS[:2],
+        [a_restless(n, SYMBOLS[:2]) for n in range(3)],
+        router={"limits": limits, "strategy_breakers": trips, "breakers": {"order_rate": {"enabled": False}}},
+    )
+    assert same(config, [ColumnsSource(walk(1_000, seed, symbol)) for seed, symbol in enumerate(SYMBOLS[:2])]) > 50
+
+
 KINDS = ("last", "mid", "bid and ask", "bid, ask apart", "quotes", "trades", "quotes and bars")
 
 

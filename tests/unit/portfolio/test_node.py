@@ -9,10 +9,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barque.instruments import Instrument
-from barque.messages import Alert, EquityMarked, Message, PositionChanged, RejectReason, SignalRejected
+from barque.messages import (
+    Alert,
+    Bar,
+    ClockTicked,
+    EquityMarked,
+    Fill,
+    Mark,
+    Message,
+    PositionChanged,
+    RejectReason,
+    SignalRejected,
+    Topic,
+)
+from barque.node import ASLEEP, AWAKE, Selective, Sleeper
 from portfolio.config import AccountConfig, PortfolioConfig
 from portfolio.core.node import PortfolioNode
-from tests.support.builders import MINUTE, NS, T0, a_bar, a_fill, a_mark, clock, eurusd, usdjpy
+from tests.support.builders import MINUTE, NS, T0, a_bar, a_fill, a_mark, an_acceptance, an_order, clock, eurusd, usdjpy
 
 
 def spy() -> Instrument:
@@ -228,3 +241,49 @@ def test_restoring_a_snapshot_mid_run_changes_nothing(messages: list[Message], c
     second.restore(first.snapshot())
     assert said + feed(second, *messages[cut:]) == expected
     assert second.snapshot() == whole.snapshot()
+
+
+# -- what a runner in memory may leave out ---------------------------------------------------------------------------------
+
+
+def test_it_sleeps_on_prices_always_and_on_the_time_until_an_account_is_to_be_valued() -> None:
+    node = books()
+    assert isinstance(node, Sleeper)
+    assert (node.sleeps_until(Topic.MARKS), node.sleeps_until(Topic.BARS)) == (ASLEEP, ASLEEP)
+    assert node.sleeps_until(Topic.FILLS) == AWAKE
+    assert node.sleeps_until(Topic.CLOCK) == AWAKE  # the beginning is still to be said
+    feed(node, clock(T0))
+    assert node.sleeps_until(Topic.CLOCK) == T0 + MINUTE
+    feed(node, a_mark(), bought(1, "1.10", at=T0 + 20 * NS))
+    assert node.sleeps_until(Topic.CLOCK) == T0 + 20 * NS + MINUTE
+    reborn = books()
+    reborn.restore(node.snapshot())
+    assert reborn.sleeps_until(Topic.CLOCK) == T0 + 20 * NS + MINUTE
+
+
+def test_without_accounts_no_time_is_waited_for() -> None:
+    assert PortfolioNode(PortfolioConfig(), [eurusd()]).sleeps_until(Topic.CLOCK) == ASLEEP
+
+
+def test_before_it_is_due_the_time_is_only_remembered() -> None:
+    node = books()
+    feed(node, clock(T0), a_mark(), bought(1, "1.10"))
+    assert feed(node, a_mark(bid=1.2, ask=1.2), clock(T0 + MINUTE - 1)) == []
+    (marked,) = marks(feed(node, clock(T0 + MINUTE)))
+    assert marked.ts_event_ns == T0 + MINUTE
+
+
+def test_messages_without_a_handler_leave_no_trace() -> None:
+    node = books()
+    assert isinstance(node, Selective)
+    assert set(node.handlers) == {Fill, ClockTicked, Mark, Bar}
+    before = node.snapshot()
+    assert feed(node, an_order(), an_acceptance()) == []
+    assert node.snapshot() == before
+
+
+def test_prices_are_what_positions_are_valued_at() -> None:
+    node = books()
+    assert node.prices() == {}
+    feed(node, a_mark(bid=1.1, ask=1.3), a_bar(symbol="USDJPY", price="last", close=101.2344))
+    assert node.prices() == {"EURUSD": Decimal("1.20000"), "USDJPY": Decimal("101.234")}

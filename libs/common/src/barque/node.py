@@ -66,7 +66,7 @@ class Sleeper(Protocol):
 
     def sleeps_until(self, topic: Topic) -> int:
         """Event time, ns, before which messages of `topic` do nothing but overwrite the last of their key: `AWAKE`, `ASLEEP` or
-        a time between. Asked again after each message that the node is fed."""
+        a time between. Asked again after each message that the node is fed; of marks once, `AWAKE` or not."""
         ...
 
 

@@ -11,7 +11,6 @@ paid in their own currency.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import ROUND_HALF_EVEN, Decimal
 
 import msgspec
@@ -90,10 +89,6 @@ class Account(msgspec.Struct, kw_only=True):
         if currency == instrument.currency:
             position.commission += fill.commission
         return position
-
-    def all_positions(self) -> Iterator[tuple[str, Position]]:
-        """Every symbol with a position of one strategy, in order of first fill."""
-        return ((symbol, position) for held in self.positions.values() for symbol, position in held.items())
 
     def _pay(self, currency: str, amount: Decimal) -> None:
         self.cash[currency] = self.cash.get(currency, ZERO) + amount
