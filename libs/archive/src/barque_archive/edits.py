@@ -191,12 +191,16 @@ class Edit:
                 try:
                     self._folder.mkdir(parents=True, exist_ok=True)
                     lock = path.open("wb")
-                except FileNotFoundError:  # its last holder is just removing the empty folders
+                except (FileNotFoundError, FileExistsError):  # its last holder is just removing the empty folders
+                    if self._folder.is_file():
+                        raise
                     continue
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if path.exists() and path.stat().st_ino == os.fstat(lock.fileno()).st_ino:
+                if path.stat().st_ino == os.fstat(lock.fileno()).st_ino:
                     return lock
+            except FileNotFoundError:  # so the lock is that of a file which is gone
+                pass
             except BlockingIOError:
                 if time.monotonic() >= deadline:
                     lock.close()
