@@ -11,12 +11,13 @@ it must not invent. Errors of `barque.errors`: `VenueUnavailable` only where sur
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
 
+from barque.instruments import Instrument
 from barque.messages import CancelOrder, ModifyOrder, RejectReason, SubmitOrder
 from barque.messages.signals import OrderType, Side, TimeInForce
 
@@ -240,3 +241,10 @@ class Venue(Protocol):
     async def account(self) -> VenueAccount:
         """Money of the account."""
         ...
+
+
+OpenVenue: TypeAlias = Callable[[Mapping[str, Any], Sequence[Instrument], str], Venue]
+"""What an entry point of group `barque.venues` names: `(configuration file, instruments, account) -> Venue`, not connected.
+
+The adapter reads its own section (`[ibkr]`, `[mt5]`) out of the file's table and raises `ConfigError`.
+"""

@@ -1,0 +1,1 @@
+"""MetaTrader 5, in process on Windows and over RPyC elsewhere."""
