@@ -177,6 +177,9 @@ VenueEvent: TypeAlias = (
     Accepted | Rejected | Modified | RequestRefused | Ended | Executed | Connected | Disconnected | TradingDisabled
 )
 OnEvent: TypeAlias = Callable[[VenueEvent], None]
+MaySend: TypeAlias = Callable[[], bool]
+"""Asked by an adapter right before it writes a new order to the wire, after any queue or pacing of its own. False: this process
+may no longer be the one that sends (it was frozen, or waited too long); the adapter writes nothing and raises `VenueUnavailable`."""
 
 
 class Venue(Protocol):
@@ -196,10 +199,11 @@ class Venue(Protocol):
         """Known before connecting."""
         ...
 
-    async def connect(self, on_event: OnEvent) -> VenueAccount:
+    async def connect(self, on_event: OnEvent, may_send: MaySend) -> VenueAccount:
         """Begin a session and say whose it is; raises `VenueUnavailable`, `VenueRefused` or `ConfigError`.
 
-        An adapter that loses its session says `Disconnected`, reconnects by itself with backoff and says `Connected`.
+        The caller takes its return for the first `Connected`. An adapter that loses its session says `Disconnected`, reconnects
+        by itself with backoff and says `Connected`; it checks account and kind of account again before it does.
         """
         ...
 
