@@ -9,6 +9,7 @@ from typing import Any
 from barque.instruments import Instrument
 from barque.messages import (
     Bar,
+    BreakerChanged,
     CancelOrder,
     ClockTicked,
     Fill,
@@ -130,3 +131,10 @@ def a_change(**changes: Any) -> ModifyOrder:
 def a_halt(at: int = T0) -> Halt:
     """A halt."""
     return Halt(command_id="h", ts_event_ns=at, actor="me")
+
+
+def a_breaker(scope: str, **changes: Any) -> BreakerChanged:
+    """A circuit breaker of a strategy, or of the book (""), has tripped, or with `status="NORMAL"` was reset."""
+    base: dict[str, Any] = {"account": "paper", "breaker": "drawdown", "status": "TRIPPED", "ts_event_ns": T0, "cause": "c"}
+    terms = base | {"strategy_id": scope} | changes
+    return BreakerChanged(tripped=terms["status"] != "NORMAL", **terms)

@@ -29,6 +29,7 @@ from barque_paper import PaperSymbolConfig
 from tests.support.builders import MINUTE, NS, T0, a_bar, a_quote, a_trade, an_order, clock, eurusd, usdjpy
 from tests.support.data import data_file
 from tests.support.exchange import (
+    a_breaker,
     a_cancel,
     a_change,
     a_halt,
@@ -417,6 +418,52 @@ def test_a_halt_refuses_new_orders_and_keeps_working_ones() -> None:
     assert [fill.order_id for fill in fills(feed(node, a_quote()))] == ["old"]
     feed(node, Resume(command_id="r", ts_event_ns=T0, actor="me"))
     assert kinds(feed(node, an_order(order_id="newer"))) == ["OrderAccepted", "Fill"]
+
+
+def test_while_a_breaker_is_open_only_what_closes_is_taken_of_its_scope() -> None:
+    """The second gate: none of these orders should have passed the router."""
+    entry, leg = an_order(order_id="in"), {"side": "sell", "parent_id": "in", "closes": True}
+    for scope, other_passes in (("", False), ("s1", True)):
+        node = paper()
+        feed(node, a_limit("1.3", order_id="old"), a_breaker(scope), a_quote())
+        refused, orphan = feed(node, entry, a_stop("1.2", order_id="sl", **leg))
+        assert (type(refused), refused.reason, type(orphan)) == (OrderRejected, RejectReason.BREAKER, OrderRejected)
+        assert kinds(feed(node, an_order(order_id="out", side="sell", closes=True))) == ["OrderAccepted", "Fill"]
+        (other, *_) = feed(node, an_order(order_id="other", strategy_id="s2"))
+        assert isinstance(other, OrderAccepted) is other_passes
+        node.restore(node.snapshot())
+        assert kinds(feed(node, an_order(order_id="in2"))) == ["OrderRejected"]
+        feed(node, a_breaker(scope, status="NORMAL"))
+        assert kinds(feed(node, an_order(order_id="in3"))) == ["OrderAccepted", "Fill"]
+        assert node.open_orders()[0].order_id == "old"
+
+
+def test_a_breaker_of_another_account_stops_nothing() -> None:
+    node = paper()
+    feed(node, a_quote(), a_breaker("", account="other"))
+    assert kinds(feed(node, an_order())) == ["OrderAccepted", "Fill"]
+
+
+def test_under_a_halt_or_an_open_breaker_a_change_may_only_take_contracts_away() -> None:
+    for stop, reason in ((a_halt(), RejectReason.HALTED), (a_breaker(""), RejectReason.BREAKER)):
+        node = paper()
+        feed(node, a_limit("1.3", quantity=Decimal(5)), stop)
+        for terms in (
+            {"quantity": Decimal(6)},
+            {"limit_price": Decimal("1.31")},
+            {"quantity": Decimal(4), "limit_price": Decimal(1)},
+        ):
+            (refused,) = feed(node, a_change(**terms))
+            assert (type(refused), refused.reason) == (ModifyRejected, reason)
+        (made,) = feed(node, a_change(quantity=Decimal(4)))
+        assert (type(made), made.quantity) == (OrderModified, 4)
+        assert kinds(feed(node, a_cancel())) == ["OrderCancelled"]
+
+
+def test_while_a_breaker_is_open_an_exit_is_moved_as_its_strategy_wishes() -> None:
+    node = paper()
+    feed(node, a_stop("1.2", side="sell", closes=True), a_breaker("s1"))
+    assert kinds(feed(node, a_change(stop_price=Decimal("1.21")))) == ["OrderModified"]
 
 
 def test_a_repeated_order_is_ignored_whether_working_finished_or_rejected() -> None:

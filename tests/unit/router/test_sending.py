@@ -58,6 +58,11 @@ def request(kind: type, order_id: str = "o1", **fields: Any) -> Any:
     return kind(order_id=order_id, **about, **fields)
 
 
+def breaker_tripped(scope: str = "", tripped: bool = True) -> BreakerChanged:
+    about = {"account": "paper", "breaker": "drawdown", "ts_event_ns": T0, "cause": "c"}
+    return BreakerChanged(strategy_id=scope, status="TRIPPED" if tripped else "NORMAL", tripped=tripped, **about)
+
+
 def at_work(**changes: Any) -> Sending:
     """A sender with one order at the broker."""
     sending = connected()
@@ -380,12 +385,34 @@ def test_a_change_goes_to_the_broker_and_its_answer_to_the_router() -> None:
 def test_a_change_that_has_not_left_when_the_book_is_halted_waits_for_the_resume() -> None:
     sending = connected()
     sending.tell(an_order(quantity=D(5)))
-    sending.tell(request(ModifyOrder, quantity=D(4)))
+    sending.tell(request(ModifyOrder, quantity=D(6)))
     sending.tell(command(Halt))
     sending.deliver()
     assert not [effect for effect in sending.effects if isinstance(effect, Change)]
     sending.tell(command(Resume, "c2"))
     assert isinstance(sending.effects[-1], Change)
+
+
+def test_a_change_that_only_takes_contracts_away_leaves_under_a_halt_and_an_open_breaker() -> None:
+    for stop, word in ((command(Halt), RejectReason.HALTED), (breaker_tripped(), RejectReason.BREAKER)):
+        sending = at_work(quantity=D(5))
+        sending.tell(stop)
+        for kept in ({"quantity": D(6)}, {"quantity": D(4), "limit_price": D("1.5")}):
+            (refused,) = sending.tell(request(ModifyOrder, **kept))
+            assert (type(refused), refused.reason) == (ModifyRejected, word)
+        sending.tell(request(ModifyOrder, quantity=D(4)))
+        assert isinstance(sending.effects[-1], Change)
+        assert sending.broker.orders["o1"].order.quantity == D(4)
+
+
+def test_a_change_that_waits_is_refused_where_a_breaker_trips_before_it_leaves() -> None:
+    sending = connected()
+    sending.tell(an_order(quantity=D(5)))
+    sending.tell(request(ModifyOrder, quantity=D(6)))
+    sending.tell(breaker_tripped("s1"))
+    (_, refused) = sending.deliver()
+    assert (type(refused), refused.reason, sending.state_of("o1")) == (ModifyRejected, RejectReason.BREAKER, "ACKED")
+    assert not [effect for effect in sending.effects if isinstance(effect, Change)]
 
 
 def test_a_refused_change_leaves_the_order_as_it_was() -> None:

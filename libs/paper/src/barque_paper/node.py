@@ -1,8 +1,11 @@
 """The pure exchange model: what backtests, the paper sender and the simulators trade against.
 
-In:   SubmitOrder, CancelOrder, ModifyOrder of its account; Quote, Trade, Bar; ClockTicked; Halt, Resume.
+In:   SubmitOrder, CancelOrder, ModifyOrder, BreakerChanged of its account; Quote, Trade, Bar; ClockTicked; Halt, Resume.
 Out:  OrderAccepted, OrderRejected, OrderModified, ModifyRejected, OrderCancelled, CancelRejected, OrderExpired, Fill.
 Not:  market impact, queues, margin. A bar that closed before an order came never fills it, unless `fill_at` is `close`.
+
+Halts and circuit breakers are obeyed here once more, whatever the router let pass: while the book is halted nothing is taken
+but cancels and changes that only make an order smaller; while a breaker is open nothing besides that opens a position.
 
 Every rule, with numbers: docs/fill-model.md. Prices. A symbol with quotes or trades trades at its latest one (at the first
 one `latency_ms` later where there is latency), and its bars are ignored. A symbol that only ever had bars trades at the
@@ -23,6 +26,7 @@ from barque.errors import ConfigError, nearest
 from barque.instruments import LARGEST, Instrument
 from barque.messages import (
     Bar,
+    BreakerChanged,
     CancelOrder,
     CancelRejected,
     ClockTicked,
@@ -49,6 +53,8 @@ from barque_paper.faults import Fault, fault_of_change, fault_of_order
 from barque_paper.floor import Floor, about
 from barque_paper.state import ZERO, Market, PaperState, WorkingOrder
 
+BOOK = ""
+"""The scope of a circuit breaker that is the whole book's."""
 _LARGEST = float(LARGEST)
 _TERMS = ("quantity", "limit_price", "stop_price", "trail_amount")
 _decode = msgspec.msgpack.Decoder(PaperState).decode
@@ -82,6 +88,7 @@ class PaperNode:
             ModifyOrder: self._modify,
             Halt: self._halt,
             Resume: self._resume,
+            BreakerChanged: self._follow_breaker,
         }
         self.restore(b"")
 
@@ -236,8 +243,9 @@ class PaperNode:
 
     def _terms(self, order: SubmitOrder, now_ns: int) -> tuple[int | None, Fault | None]:
         """The last instant at which `order` may trade, and why it cannot be taken."""
-        if self._state.halted:
-            return None, (RejectReason.HALTED, "the book is halted; resume it and let the strategy decide anew")
+        stop = self._stop(order.strategy_id, order.closes)
+        if stop is not None:
+            return None, stop
         instrument = self._instruments.get(order.symbol)
         fault = fault_of_order(order, instrument, self._config, now_ns) or self._orphan(order)
         if fault is not None or instrument is None or order.time_in_force != "day":
@@ -318,7 +326,8 @@ class PaperNode:
             return self._unknown(ModifyRejected, request, "modify")
         terms = {name: value for name in _TERMS if (value := getattr(request, name)) is not None}
         order = replace(working.order, **terms)
-        fault = fault_of_change(working, order, self._instruments[order.symbol], self._config)
+        fault = self._stop_change(working.order, order)
+        fault = fault or fault_of_change(working, order, self._instruments[order.symbol], self._config)
         if fault is not None:
             reason, detail = fault
             detail = f"order {order.order_id} works on as it was: {detail}"
@@ -354,6 +363,33 @@ class PaperNode:
     def _resume(self, _: Resume) -> Sequence[Output]:
         self._state.halted = False
         return ()
+
+    def _follow_breaker(self, change: BreakerChanged) -> Sequence[Output]:
+        if change.account == self._config.account:
+            if change.status == "NORMAL":
+                self._state.tripped.pop(change.strategy_id, None)
+            else:
+                self._state.tripped[change.strategy_id] = change.status
+        return ()
+
+    def _stop(self, strategy_id: str, closes: bool) -> Fault | None:
+        """Why nothing of the strategy is taken now, or nothing that opens a position."""
+        state = self._state
+        if state.halted:
+            return RejectReason.HALTED, "the book is halted; resume it and let the strategy decide anew"
+        if not state.tripped or closes:
+            return None
+        for scope in (BOOK, strategy_id):
+            if scope in state.tripped:
+                whose = f"strategy {scope}" if scope else "the book"
+                return RejectReason.BREAKER, f"a circuit breaker of {whose} is {state.tripped[scope]}; only exits pass"
+        return None
+
+    def _stop_change(self, before: SubmitOrder, after: SubmitOrder) -> Fault | None:
+        """A change that only takes contracts away always passes."""
+        if after.quantity < before.quantity and replace(after, quantity=before.quantity) == before:
+            return None
+        return self._stop(before.strategy_id, before.closes)
 
     def _take(self) -> list[Output]:
         said, self._floor.said = self._floor.said, []

@@ -123,6 +123,8 @@ class PaperState(msgspec.Struct, kw_only=True):
 
     now_ns: int = 0
     halted: bool = False
+    tripped: dict[str, str] = {}
+    """Scopes whose circuit breaker is open, with its status; empty scope: the book."""
     markets: dict[str, Market] = {}
     """One per instrument."""
     working: dict[str, WorkingOrder] = {}

@@ -10,7 +10,7 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any, TypeVar
 
-from barque.messages import Alert, Message, OrderUnknown, SubmitOrder, Topic
+from barque.messages import Alert, Message, OrderUnknown, RejectReason, SubmitOrder, Topic
 from barque.messages.control import Severity
 from barque.node import Output
 from barque.venue import Capabilities
@@ -86,6 +86,17 @@ class Desk:
         del self.state.finished[order.order_id]
         self.state.orders[order.order_id] = live
         return live
+
+    def stop(self, order: SubmitOrder) -> tuple[RejectReason, str] | None:
+        """Why nothing leaves now, or nothing that could open a position as `order` could."""
+        state = self.state
+        if state.halted:
+            return RejectReason.HALTED, "the book is halted"
+        if not order.closes:
+            for scope in ("", order.strategy_id):
+                if scope in state.tripped:
+                    return RejectReason.BREAKER, f"a circuit breaker of {scope or 'the book'} is {state.tripped[scope]}"
+        return None
 
     def parent_of(self, order: SubmitOrder) -> LiveOrder | Finished | None:
         """The entry of a bracket's exit, as far as it is remembered."""

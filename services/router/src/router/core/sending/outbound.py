@@ -95,9 +95,8 @@ def _drop(desk: Desk) -> None:
             _warn_waiting(desk, live)
         elif state.halted:
             requests.reject(desk, live, RejectReason.HALTED, "the book was halted before it had left")
-        elif not order.closes and (scope := _tripped(desk, order)) is not None:
-            detail = f"a circuit breaker of {scope or 'the book'} is {state.tripped[scope]}"
-            requests.reject(desk, live, RejectReason.BREAKER, detail)
+        elif (stop := desk.stop(order)) is not None:
+            requests.reject(desk, live, *stop)
         elif not order.closes and waited >= ns(desk.config.max_wait_s):
             requests.reject(desk, live, RejectReason.EXPIRED, f"it could not leave for {desk.config.max_wait_s:g} s")
 
@@ -113,13 +112,6 @@ def _warn_waiting(desk: Desk, live: LiveOrder) -> None:
         exits.warn_unprotected(desk, live, why)
 
 
-def _tripped(desk: Desk, order: SubmitOrder) -> str | None:
-    for scope in ("", order.strategy_id):
-        if scope in desk.state.tripped:
-            return scope
-    return None
-
-
 def _cancels(desk: Desk) -> None:
     state = desk.state
     for live in list(state.orders.values()):
@@ -133,13 +125,20 @@ def _cancels(desk: Desk) -> None:
 
 
 def _changes(desk: Desk) -> None:
-    """Under a halt only what lowers a quantity leaves."""
+    """Under a halt only what lowers a quantity leaves, and while a breaker is open nothing that could open more."""
     state = desk.state
     for live in list(state.orders.values()):
         request = live.change
         if request is None or live.cancel is not None or live.state not in WORKING or live.wait_until_ns > state.now_ns:
             continue
-        shrinks = live.own_change and request.quantity is not None and request.quantity < live.at_venue
+        if live.own_change:
+            shrinks = request.quantity is not None and request.quantity < live.at_venue
+        else:
+            shrinks = requests.only_shrinks(live.order, request)
+            if not shrinks and not state.halted and (stop := desk.stop(live.order)) is not None:
+                live.change = None
+                requests.refuse_change(desk, request, *stop)
+                continue
         if (state.halted or not state.ready) and not shrinks:
             continue
         if not _take(desk, 1):

@@ -72,10 +72,9 @@ def modify(desk: Desk, request: ModifyOrder) -> None:
     live = state.orders.get(request.order_id)
     if live is None:
         return _unknown(desk, ModifyRejected, request, "modify")
-    fault = _fault_of_change(desk, live)
+    fault = _fault_of_change(desk, live, request)
     if fault is not None:
-        detail = f"order {request.order_id} works on as it was: {fault[1]}"
-        desk.say(ModifyRejected, request, reason=fault[0], detail=detail)
+        refuse_change(desk, request, *fault)
         return
     if live.state is OrderState.NEW:
         before = live.order.quantity
@@ -85,6 +84,18 @@ def modify(desk: Desk, request: ModifyOrder) -> None:
         say_modified(desk, live, request)
         return
     live.change, live.own_change, live.failures, live.wait_until_ns = request, False, 0, 0
+
+
+def refuse_change(desk: Desk, request: ModifyOrder, reason: RejectReason, detail: str) -> None:
+    """The change is not made, and never leaves."""
+    detail = f"order {request.order_id} works on as it was: {detail}"
+    desk.say(ModifyRejected, request, reason=reason, detail=detail)
+
+
+def only_shrinks(order: SubmitOrder, request: ModifyOrder) -> bool:
+    """The request takes contracts away and changes nothing else: no halt and no breaker speaks against it."""
+    after = changed(order, request)
+    return after.quantity < order.quantity and replace(after, quantity=order.quantity) == order
 
 
 def changed(order: SubmitOrder, request: ModifyOrder) -> SubmitOrder:
@@ -127,9 +138,10 @@ def _fault_of(desk: Desk, order: SubmitOrder) -> tuple[RejectReason, str] | None
     return None
 
 
-def _fault_of_change(desk: Desk, live: LiveOrder) -> tuple[RejectReason, str] | None:
-    if desk.state.halted:
-        return RejectReason.HALTED, "the book is halted"
+def _fault_of_change(desk: Desk, live: LiveOrder, request: ModifyOrder) -> tuple[RejectReason, str] | None:
+    stop = desk.stop(live.order)
+    if stop is not None and not only_shrinks(live.order, request):
+        return stop
     if not desk.capabilities.modify and live.state is not OrderState.NEW:
         return RejectReason.UNSUPPORTED, "the broker changes no orders; cancel it and send another"
     if live.change is not None and not live.own_change:
