@@ -179,7 +179,7 @@ VenueEvent: TypeAlias = (
 OnEvent: TypeAlias = Callable[[VenueEvent], None]
 MaySend: TypeAlias = Callable[[], bool]
 """Asked by an adapter right before it writes a new order to the wire, after any queue or pacing of its own. False: this process
-may no longer be the one that sends (it was frozen, or waited too long); the adapter writes nothing and raises `VenueUnavailable`."""
+may no longer be the one that sends (it was frozen, or waited too long); the adapter writes nothing, raises `VenueUnavailable`."""
 
 
 class Venue(Protocol):

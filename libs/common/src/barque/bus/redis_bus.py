@@ -338,7 +338,9 @@ class RedisBus:
             reply, waited = await self._call_then(then, "barque_commit", keys, *arguments)
         return Committed(cast(Verdict, reply[0].decode()), int(reply[1]), outs, waited)
 
-    async def mirror(self, node: str, epoch: int, positions: Mapping[Topic, Position], then: Wait) -> tuple[bool, Pending | None]:
+    async def mirror(
+        self, node: str, epoch: int, positions: Mapping[Topic, Position], then: Wait | None
+    ) -> tuple[bool, Pending | None]:
         """Repeat the positions of a node that keeps them in Postgres: False where a newer epoch has done so; and `then`."""
         flat = [part for topic, p in positions.items() for part in (topic, p.entry_id, p.count)]
         reply, waited = await self._call_then(then, "barque_mirror", [self.node_key(node)], epoch, self._turns, *flat)

@@ -1,0 +1,300 @@
+"""The row of a node that keeps its position in Postgres: who holds it, its fence, its outbox, and its mirror in Redis.
+
+In:   a node's name, a bus, Postgres.   Out: a held row; transactions that are fenced by seq and epoch; published outboxes.
+Not:  reading inputs, feeding the node: its runner does (`ledger`, or a sender's own).
+
+One transaction: position and state (fenced by seq and epoch), rows, outbox. Then the relay publishes the outbox
+with the same compare-and-set as every commit, so each message appears once; then the positions are mirrored to Redis, which
+therefore never says more than what is both durable and published.
+
+The holder is whoever has the advisory lock of the node, on this very connection; the server ends the session of a holder
+that freezes (`idle_session_timeout`), and a newer epoch refuses it should it wake.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from hashlib import blake2b
+
+import asyncpg
+import msgspec
+
+from barque.bus.connection import Pending
+from barque.bus.node_shell import NodeShell, pause_until
+from barque.bus.redis_bus import Commit, RedisBus, Wait
+from barque.bus.step import Position
+from barque.bus.wire import Entry, Header, link
+from barque.config import PostgresConfig
+from barque.errors import BarqueError, BusUnavailable, InvariantError, LineageFork
+from barque.messages import Halt, Message, Resume, Topic, decode_batch, encode_batch
+from barque.postgres.pool import connect_one, postgres_errors
+from barque.postgres.projector import Handled, Projector, Scope
+
+IDLE_SESSION_TIMEOUT_MS = 3_000
+"""How long a frozen holder keeps its lock."""
+HEARTBEAT_S = 1.0
+_json = msgspec.json.Encoder(order="deterministic")
+_positions = msgspec.json.Decoder(dict[str, tuple[str, int]])
+_sources = msgspec.json.Decoder(dict[str, tuple[int, str]])
+_outputs = msgspec.msgpack.Decoder(list[tuple[str, bytes]])
+
+
+class Superseded(BarqueError):
+    """Another process holds this node now."""
+
+    disposition = "retry"
+
+
+class LedgerRow:
+    """One node's row, as this process believes it to be, and the session that holds it."""
+
+    def __init__(self, bus: RedisBus, postgres: PostgresConfig, projector: Projector, shell: NodeShell) -> None:
+        self.seq = 0
+        self.epoch = 0
+        self.positions: dict[Topic, Position] = {}
+        self.sources: dict[str, tuple[int, str]] = {}
+        """`<topic>/<source>` -> (seq, chain) of the last entry read of it."""
+        self.state = b""
+        self.lineage = ""
+        self._outbox_seq = 0
+        self._bus = bus
+        self._postgres = postgres
+        self._projector = projector
+        self._shell = shell
+        self._node = shell.node.name
+        self._connection: asyncpg.Connection | None = None
+        self._mirrored: dict[Topic, Position] = {}
+        self._outs: dict[str, tuple[int, bytes]] = {}
+        self._told_halt: bool | None = None
+        self._spoke_at = 0.0
+
+    # -- holding the node -------------------------------------------------------------------------------------------
+
+    @property
+    def held(self) -> bool:
+        """This process has, or had, the node."""
+        return self._connection is not None
+
+    async def acquire(self, stop: asyncio.Event) -> bool:
+        """Get the lock, raise the epoch, load the node, publish what a predecessor left in the outbox. False: told to stop."""
+        await self._check_lineage()
+        connection = await connect_one(self._postgres, IDLE_SESSION_TIMEOUT_MS)
+        self._connection = connection
+        async with self.errors():
+            while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", self._lock_key()):
+                if self._shell.not_ready("another process holds this node; standing by"):
+                    self._shell.log.info("standing_by")
+                await pause_until(stop, 0.1)
+                if stop.is_set():
+                    return False
+            async with connection.transaction():
+                await connection.execute(
+                    "INSERT INTO node_state (book, lineage, node) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", *self._key()
+                )
+                row = await connection.fetchrow(
+                    "UPDATE node_state SET epoch = epoch + 1 WHERE book = $1 AND lineage = $2 AND node = $3"
+                    " RETURNING seq, outbox_seq, epoch, positions, sources, state",
+                    *self._key(),
+                )
+        if row is None:
+            raise InvariantError(f"{self._node}: its row in node_state vanished")
+        stored = {Topic(t): Position(*p) for t, p in _positions.decode(row["positions"]).items()}
+        await self._shell.register()
+        record = await self._bus.load(self._node)
+        self.seq, self._outbox_seq, self.epoch, self.state = row["seq"], row["outbox_seq"], row["epoch"], row["state"]
+        self.positions = {**record.positions, **stored}
+        self.sources = _sources.decode(row["sources"])
+        self._shell.node.restore(self.state)
+        self._told_halt = None
+        self._spoke_at = time.monotonic()
+        self._mirrored = {}
+        self._outs = record.outs
+        await self._relay(record.seq)
+        return True
+
+    async def release(self) -> None:
+        """Give the node up."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                await connection.close(timeout=1)
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                connection.terminate()
+
+    def session(self) -> asyncpg.Connection:
+        """The connection that holds the node."""
+        if self._connection is None:
+            raise InvariantError(f"{self._node} works without a session")
+        return self._connection
+
+    def errors(self) -> AbstractAsyncContextManager[None]:
+        """What asyncpg raises inside becomes our errors."""
+        return postgres_errors(self._postgres)
+
+    async def keep_session(self) -> None:
+        """A session that says nothing for too long is ended by the server; one that the server ended shows here."""
+        if time.monotonic() - self._spoke_at >= HEARTBEAT_S:
+            async with self.errors():
+                await self.session().execute("SELECT 1")
+            self._spoke_at = time.monotonic()
+
+    async def _check_lineage(self) -> None:
+        lineage = await self._bus.lineage()
+        if lineage is None:
+            raise BusUnavailable(f"book '{self._bus.book}' has not been begun in Redis; run `barque seed`")
+        connection = await connect_one(self._postgres)
+        try:
+            async with self.errors():
+                known = await connection.fetchval("SELECT lineage FROM books WHERE book = $1", self._bus.book)
+        finally:
+            await connection.close(timeout=1)
+        if known is None:
+            raise BusUnavailable(f"book '{self._bus.book}' has not been begun in Postgres; run `barque seed`")
+        if known != lineage:
+            raise LineageFork(
+                f"book '{self._bus.book}' has lineage {lineage} in Redis and {known} in Postgres: one of them was replaced. "
+                f"Restore the other, or begin anew with `barque seed --new-lineage`"
+            )
+        self.lineage = lineage
+
+    def _lock_key(self) -> int:
+        text = "/".join((self._bus.book, self.lineage, self._node))
+        return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), signed=True)
+
+    def _key(self) -> tuple[str, str, str]:
+        return self._bus.book, self.lineage, self._node
+
+    # -- the halt ---------------------------------------------------------------------------------------------------
+
+    async def begin_halt_row(self) -> None:
+        """Make the halt's row, so that there is something to lock while orders leave."""
+        async with self.errors():
+            await self.session().execute(
+                "INSERT INTO halts (book, halted, command_id, actor, reason, at_ns) VALUES ($1, false, '', '', '', 0)"
+                " ON CONFLICT DO NOTHING",
+                self._bus.book,
+            )
+
+    async def halt_news(self, session: asyncpg.Connection) -> Halt | Resume | None:
+        """What the halt's row says, where the node has not been told yet; inside the caller's transaction.
+
+        The share lock makes a halt that is committed after this wait until our transaction has ended.
+        """
+        row = await session.fetchrow(
+            "SELECT halted, command_id, actor, reason, at_ns FROM halts WHERE book = $1 FOR SHARE", self._bus.book
+        )
+        halted = bool(row and row["halted"])
+        if row is None or halted == self._told_halt:
+            return None
+        self._told_halt = halted
+        kind = Halt if halted else Resume
+        return kind(command_id=row["command_id"], ts_event_ns=row["at_ns"], actor=row["actor"], reason=row["reason"])
+
+    # -- one transaction --------------------------------------------------------------------------------------------
+
+    async def write(
+        self, session: asyncpg.Connection, handled: Sequence[Handled], outputs: Mapping[Topic, Sequence[Message]]
+    ) -> None:
+        """Position, state, rows and outbox, in the caller's transaction; raises `Superseded`, `InvariantError`."""
+        began = time.perf_counter()
+        status = await session.execute(
+            "UPDATE node_state SET seq = seq + 1, outbox_seq = $4, outbox = $5, positions = $6, sources = $7, state = $8"
+            " WHERE book = $1 AND lineage = $2 AND node = $3 AND seq = $9 AND epoch = $10",
+            *self._key(),
+            self._outbox_seq + 1 if outputs else self._outbox_seq,
+            msgspec.msgpack.encode([(t, encode_batch(m)) for t, m in outputs.items()]) if outputs else b"",
+            _json.encode({t: (p.entry_id, p.count) for t, p in self.positions.items()}).decode(),
+            _json.encode(self.sources).decode(),
+            self.state,
+            self.seq,
+            self.epoch,
+        )
+        if status != "UPDATE 1":
+            self._shell.metrics.committed("STALE", time.perf_counter() - began)
+            raise Superseded(f"{self._node}: a newer epoch holds this node")
+        scope = Scope(self._bus.book, self.lineage, self._node, self.epoch)
+        try:
+            await self._projector.write(session, scope, handled)
+        except asyncpg.IntegrityConstraintViolationError as error:
+            raise InvariantError(f"{self._node}: the ledger refuses a row: {error}; {error.detail or ''}") from error
+        self._shell.metrics.committed("OK", time.perf_counter() - began)
+
+    async def written(self, outputs: Mapping[Topic, Sequence[Message]], halt_action: str = "") -> None:
+        """The transaction is durable: publish what was said in it."""
+        self._spoke_at = time.monotonic()
+        self.seq += 1
+        if outputs:
+            self._outbox_seq += 1
+            await self._publish(self._outbox_seq, outputs, halt_action)
+
+    async def mirror(self, then: Wait | None = None) -> Pending | None:
+        """Repeat the positions in Redis where they have changed; `then` goes out with it, and its reply to come is returned."""
+        changed = {t: p for t, p in self.positions.items() if self._mirrored.get(t) != p}
+        if not changed:
+            return None
+        current, waited = await self._bus.mirror(self._node, self.epoch, changed, then)
+        if not current:
+            raise Superseded(f"{self._node}: a newer epoch holds this node")
+        self._mirrored.update(changed)
+        return waited
+
+    def verify(self, entries: Sequence[Entry]) -> dict[str, tuple[int, str]]:
+        """Each source's entries must continue where we left it; a gap or another past is a fork of history."""
+        sources = dict(self.sources)
+        for entry in entries:
+            try:
+                header = entry.header()
+            except BarqueError:
+                continue  # the step dead-letters it or stops the book
+            key = f"{entry.topic}/{header.source}"
+            known = sources.get(key)
+            if known is not None and (header.seq, header.chain) != (known[0] + 1, link(bytes.fromhex(known[1]), entry.body)):
+                raise _fork(self._node, entry, header, known)
+            sources[key] = (header.seq, header.chain.hex())
+        return sources
+
+    # -- publishing -------------------------------------------------------------------------------------------------
+
+    async def _relay(self, published: int) -> None:
+        """After a restart: publish what was written last, if Redis has not seen it."""
+        last = self._outbox_seq
+        if published == last:
+            return
+        if published != last - 1:
+            raise LineageFork(
+                f"{self._node}: Redis has {published} of its batches, Postgres {last}: one of them was replaced. "
+                f"Restore it, or begin anew with `barque seed --new-lineage`"
+            )
+        async with self.errors():
+            blob = await self.session().fetchval(
+                "SELECT outbox FROM node_state WHERE book = $1 AND lineage = $2 AND node = $3", *self._key()
+            )
+        await self._publish(last, {Topic(t): decode_batch(Topic(t), body) for t, body in _outputs.decode(blob)})
+
+    async def _publish(self, outbox_seq: int, outputs: Mapping[Topic, Sequence[Message]], halt_action: str = "") -> None:
+        answer = await self._bus.commit(
+            Commit(
+                node=self._node,
+                expected_seq=outbox_seq - 1,
+                state=b"",
+                positions={},
+                outputs=outputs,
+                outs=self._outs,
+                epoch=self.epoch,
+                halt_action=halt_action,
+            )
+        )
+        if answer.verdict not in ("OK", "DUP"):
+            raise Superseded(f"{self._node}: Redis refused its outbox ({answer.verdict}, seq {answer.seq})")
+        self._outs = answer.outs
+
+
+def _fork(node: str, entry: Entry, header: Header, known: tuple[int, str]) -> LineageFork:
+    return LineageFork(
+        f"{node}: {entry.topic} {entry.entry_id} is number {header.seq} of {header.source} and does not follow "
+        f"{known[0]}, the last one booked: Redis lost or rewound history that Postgres has acted upon. Nothing more is booked. "
+        f"Restore Redis, or begin anew with `barque seed --new-lineage`"
+    )
