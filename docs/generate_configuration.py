@@ -40,6 +40,7 @@ from router.config import (
     StrategyLimitsConfig,
     SymbolLimitsConfig,
 )
+from router.core.sending.config import Policy, ReconcilePolicy, SendingConfig
 from strategy_host.config import StrategyHostConfig
 
 TARGET = Path(__file__).parent / "guides" / "configuration.md"
@@ -74,12 +75,14 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "[[router.strategy_breakers]]": StrategyBreakersConfig,
     "[paper]": PaperConfig,
     "[[paper.symbols]]": PaperSymbolConfig,
+    "[sender]": SendingConfig,
+    "[sender.reconciliation]": ReconcilePolicy,
     "[portfolio]": PortfolioConfig,
     "[[portfolio.accounts]]": AccountConfig,
     "[portfolio.archive]": ArchiveConfig,
     "[gateway]": GatewayConfig,
 }
-EMPTY: tuple[str, ...] = ()
+EMPTY: tuple[str, ...] = ("ibkr", "mt5", "feed_ibkr", "feed_mt5")
 """Sections that may be there and have no keys of their own."""
 
 TOML = {
@@ -91,7 +94,7 @@ TOML = {
     "Decimal": "decimal",
     "Any": "anything",
 }
-CHOICES = {"AssetClass": AssetClass, "OnTrip": OnTrip, "PriceType": PriceType, "SizingMethod": SizingMethod}
+CHOICES = {"AssetClass": AssetClass, "OnTrip": OnTrip, "Policy": Policy, "PriceType": PriceType, "SizingMethod": SizingMethod}
 UNITS = {"_ms": "milliseconds", "_s": "seconds", "_fraction": "fraction, 0.01 = 1 %"}
 PLAIN = {
     "[book].name": "Part of every Redis key and of every row.",
@@ -119,6 +122,11 @@ PLAIN = {
     "[[barbuilder.bars]].symbols": "Each needs an `[[instruments]]` entry.",
     "[[barbuilder.bars]].interval": "A whole number and `s`, `m`, `h`, `d` or `w`, up to a week; or `tick:N`, `volume:N`, "
     "`value:N`, `range:N`, `renko:N` ([bars](bars.md)).",
+    "[sender].account": "The broker's name for it; the same as `router.account`.",
+    "[sender].max_requests_per_s": "In the long run.",
+    "[sender].reconciliation": "See `[sender.reconciliation]`.",
+    "[sender.reconciliation].minor": "What follows a minor difference.",
+    "[sender.reconciliation].critical": "What follows a critical one.",
     "[router].limits": "See `[router.limits]`.",
     "[router].symbol_limits": "See `[[router.symbol_limits]]`.",
     "[router].strategy_limits": "See `[[router.strategy_limits]]`.",

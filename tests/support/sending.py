@@ -58,7 +58,7 @@ def capabilities(**changes: Any) -> Capabilities:
 
 def a_sender(can: Capabilities | None = None, **section: Any) -> SendingNode:
     """A sender of account `paper` with the keys of its section."""
-    config = load_section({"sender": {"account": "paper"} | section}, "sender", SendingConfig)
+    config = load_section({"sender": {"account": "paper", "venue": "model"} | section}, "sender", SendingConfig)
     return SendingNode(config, can or capabilities(), "model")
 
 

@@ -45,18 +45,38 @@ async def halt_state(connection: asyncpg.Connection | asyncpg.Pool, book: str) -
 async def halt(pool: asyncpg.Pool, bus: RedisBus | None, book: str, command: Halt) -> bool:
     """Stop every new order of the book. Returns False where Redis could not be told yet (senders obey all the same)."""
     async with pool.acquire() as connection, connection.transaction():
-        if not await _record(connection, book, "halt", command):
+        if not await halt_in(connection, book, command):
             return True
-        await connection.execute(
-            "INSERT INTO halts (book, halted, command_id, actor, reason, at_ns) VALUES ($1, true, $2, $3, $4, $5)"
-            " ON CONFLICT (book) DO UPDATE SET halted = true, command_id = $2, actor = $3, reason = $4, at_ns = $5",
-            book,
-            command.command_id,
-            command.actor,
-            command.reason,
-            command.ts_event_ns,
-        )
     return await _tell(bus, command, flag_of(command))
+
+
+async def halt_in(connection: Connection, book: str, command: Halt) -> bool:
+    """Write the halt's row in the caller's transaction; False where this very command has been given before."""
+    if not await _record(connection, book, "halt", command):
+        return False
+    await connection.execute(
+        "INSERT INTO halts (book, halted, command_id, actor, reason, at_ns) VALUES ($1, true, $2, $3, $4, $5)"
+        " ON CONFLICT (book) DO UPDATE SET halted = true, command_id = $2, actor = $3, reason = $4, at_ns = $5",
+        book,
+        command.command_id,
+        command.actor,
+        command.reason,
+        command.ts_event_ns,
+    )
+    return True
+
+
+async def ask_to_reconcile(pool: asyncpg.Pool, book: str, account: str, command_id: str, actor: str) -> None:
+    """Have the sender of an account compare its broker's books with ours now; it looks for such requests once a second."""
+    await pool.execute(
+        "INSERT INTO reconcile_requests (book, account, command_id, actor, at_ns) VALUES ($1, $2, $3, $4, $5)"
+        " ON CONFLICT DO NOTHING",
+        book,
+        account,
+        command_id,
+        actor,
+        time.time_ns(),
+    )
 
 
 async def resume(pool: asyncpg.Pool, bus: RedisBus | None, book: str, command: Resume) -> bool:

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from barque import faults
 from barque.bus.node_shell import BACKOFF_S, RunnerOptions, pause_until
 from barque.bus.redis_bus import RedisBus
 from barque.bus.runner import RedisRunner
@@ -103,6 +104,8 @@ def main(service: str, run: Run) -> None:
 def _main(service: str, run: Run) -> int:
     arguments = _arguments(service)
     try:
+        if "CRASH_AT" in os.environ:
+            faults.arm(os.environ["CRASH_AT"])
         raw = read_file(arguments.config, os.environ)
         common = load_common(raw)
         configure(common.log, service=service, instance=arguments.instance, book=common.book.name)

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 
@@ -121,10 +122,12 @@ class NodeShell:
         state: bytes,
         now_ns: int,
         keep_handled: bool = False,
+        events: Sequence[Any] = (),
+        closing: Any = None,
     ) -> Step:
         """Feed a batch, and count it."""
         began = time.perf_counter()
-        step = run_step(self.node, entries, positions, state, now_ns, keep_handled)
+        step = run_step(self.node, entries, positions, state, now_ns, keep_handled, events, closing)
         self.metrics.stepped(step.count, {t: len(m) for t, m in step.outputs.items()}, time.perf_counter() - began)
         return step
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -60,8 +61,10 @@ def run_step(
     start: bytes,
     now_ns: int = 0,
     keep_handled: bool = False,
+    events: Sequence[Any] = (),
+    closing: Any = None,
 ) -> Step:
-    """Feed `entries` (already merged) to `node`.
+    """Feed `entries` (already merged) to `node`. A shell with a world of its own has `events` to feed first, and `closing` last.
 
     `start` is the node's state as it is now; where a message raises, the step begins again from it without that message.
     `now_ns` > 0 feeds the time after the commands. `keep_handled` keeps each message with its outputs (for projectors).
@@ -72,7 +75,7 @@ def run_step(
     while True:
         attempt = _Attempt(node, Step(positions=dict(positions), now_ns=now_ns), skip, barrier, keep_handled)
         try:
-            return attempt.run(entries, now_ns)
+            return attempt.run(entries, now_ns, events, closing)
         except _Failed as failure:
             node.restore(start)
             if (failure.entry, failure.index) in skip or (node.order_path and failure.entry is None):
@@ -90,8 +93,10 @@ class _Attempt:
     barrier: Poison | None
     keep: bool
 
-    def run(self, entries: Sequence[Entry], now_ns: int) -> Step:
+    def run(self, entries: Sequence[Entry], now_ns: int, events: Sequence[Any], closing: Any) -> Step:
         read: dict[Topic, tuple[str, int]] = {}
+        for event in events:
+            self._feed(event, None, 0)
         clock_due = now_ns > 0
         for entry in entries:
             topic = entry.topic
@@ -107,6 +112,8 @@ class _Attempt:
         else:
             if clock_due:
                 self._feed(ClockTicked(now_ns=now_ns), None, 0)
+        if closing is not None:
+            self._feed(closing, None, 0)
         for topic, (entry_id, count) in read.items():
             self.step.positions[topic] = Position(entry_id, self.step.positions.get(topic, Position()).count + count)
         return self.step
@@ -175,4 +182,8 @@ class _Failed(Exception):
 
     @property
     def place(self) -> str:
-        return f"{self.entry.topic} {self.entry.entry_id} message {self.index}" if self.entry else "the clock"
+        return (
+            f"{self.entry.topic} {self.entry.entry_id} message {self.index}"
+            if self.entry
+            else "the clock or an event of its shell"
+        )

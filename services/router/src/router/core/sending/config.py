@@ -28,9 +28,13 @@ class ReconcilePolicy(Section, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class SendingConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The account, and a sender's patience with its broker."""
+    """The account, and a sender's patience with its broker. Without this section the book trades on paper (`[paper]`)."""
 
     account: str
+    venue: str
+    """Which broker: `ibkr`, `mt5`, `simulated`, or another entry point of `barque.venues`."""
+    live: bool = False
+    """The account trades real money. Where the broker says otherwise, nothing is sent."""
     ack_timeout_s: float = 5.0
     """A request that is not answered for so long: the order is UNKNOWN, or the books are asked what came of it."""
     quiet_s: float = 5.0

@@ -35,6 +35,7 @@ class Desk:
         self.state = SendingState()
         self.said: list[Output] = []
         self.effects: list[Effect] = []
+        self.ended: list[Finished] = []
 
     # -- saying ------------------------------------------------------------------------------------------------------
 
@@ -120,6 +121,7 @@ class Desk:
         state, order = self.state, live.order
         state.orders.pop(order.order_id, None)
         ended = Finished(order=order, state=live.state, filled=live.filled, ended_ns=state.now_ns, number=live.number)
+        self.ended.append(ended)
         _remember(state.finished, order.order_id, ended, FINISHED_WINDOW)
         if not (self.capabilities.brackets and live.number):
             missing = order.quantity - live.filled

@@ -45,7 +45,7 @@ from router.core.sending.config import SendingConfig
 from router.core.sending.desk import Desk
 from router.core.sending.effects import Effect
 from router.core.sending.events import Books, BooksUnavailable, Lost, NotSent, ReconcileAsked, Release
-from router.core.sending.state import SendingState
+from router.core.sending.state import Finished, LiveOrder, SendingState
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(SendingState).decode
@@ -111,6 +111,27 @@ class SendingNode:
         effects, self._desk.effects = self._desk.effects, []
         return effects
 
+    def orders(self) -> tuple[list[LiveOrder], list[Finished]]:
+        """Orders as they are now, for the ledger's rows: those that may trade, and those that have ended, the newest last.
+
+        The second holds all that ended since this was last asked, whatever has left the window since. Not part of a snapshot.
+        """
+        desk = self._desk
+        ended, desk.ended = desk.ended, []
+        return list(desk.state.orders.values()), [*ended, *desk.state.finished.values()]
+
+    @property
+    def waits_for(self) -> str:
+        """Why no order may leave now; empty: it may."""
+        state = self._desk.state
+        if not state.connected:
+            return "there is no session with the broker"
+        if state.disabled:
+            return f"the broker takes no orders: {state.disabled}"
+        if state.blocked:
+            return "the broker's books and ours differ; see the reconciliation report"
+        return "" if state.ready else "the broker's books are being compared with ours"
+
     def snapshot(self) -> bytes:
         """The whole state as MessagePack."""
         return _encode(self._desk.state)
@@ -118,7 +139,7 @@ class SendingNode:
     def restore(self, blob: bytes) -> None:
         """Become what `blob` says; empty: a sender of a history that has not begun."""
         self._desk.state = _decode(blob) if blob else SendingState()
-        self._desk.effects = []
+        self._desk.said, self._desk.effects, self._desk.ended = [], [], []
 
     def _if_ours(self, handler: Callable[[Desk, Any], object]) -> Callable[[Desk, Any], object]:
         """Messages about other accounts are other senders'."""

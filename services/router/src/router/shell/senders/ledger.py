@@ -137,7 +137,7 @@ class IntentProjector:
             if order is None:
                 updates.append(row)
             else:
-                inserts.append((*row, *_fixed_columns(order)))
+                inserts.append((*row, *fixed_columns(order)))
         if inserts:
             await connection.executemany(_INSERT, inserts)
         if updates:
@@ -145,7 +145,7 @@ class IntentProjector:
 
     async def _write_executions(self, connection: asyncpg.Connection, scope: Scope, fills: Sequence[Fill]) -> None:
         if fills:
-            await connection.executemany(_INSERT_EXECUTION, [_execution_row(scope, fill) for fill in fills])
+            await connection.executemany(_INSERT_EXECUTION, [execution_row(scope, fill) for fill in fills])
 
 
 def _follow(intents: dict[str, _Intent], handled: Handled) -> None:
@@ -165,7 +165,7 @@ def _follow(intents: dict[str, _Intent], handled: Handled) -> None:
             intent.detail = f"{output.reason}: {output.detail}"
 
 
-def _fixed_columns(order: SubmitOrder) -> tuple[object, ...]:
+def fixed_columns(order: SubmitOrder) -> tuple[object, ...]:
     """Parameters $13 to $21: what an intent says once."""
     return (
         order.account,
@@ -180,7 +180,7 @@ def _fixed_columns(order: SubmitOrder) -> tuple[object, ...]:
     )
 
 
-def _execution_row(scope: Scope, fill: Fill) -> tuple[object, ...]:
+def execution_row(scope: Scope, fill: Fill) -> tuple[object, ...]:
     return (
         scope.book,
         scope.lineage,

@@ -1,0 +1,266 @@
+"""Drives a live sender's node: transactions in Postgres, with the broker's wire between two of them.
+
+In:   orders of the book, what the broker says, the halt's row, requests to reconcile.
+Out:  intents and executions, messages through the outbox, requests at the broker.
+Not:  decisions (`core.sending`), the venue's protocol (its adapter).
+
+One cycle:
+1. what there is to read, to hear from the broker, or the time;
+2. a transaction: the halt's row, the broker's events, the clock, orders, `Release`; then rows, position and outbox;
+3. the gate: a second, short transaction that holds the halt's row while requests are written to the wire. Its answer proves
+   that the session, and with it the lock on this account, is still ours; a halt waits for it, and nothing leaves after a halt;
+4. what was said is published, and positions are mirrored.
+
+A crash between any two steps loses an effect at the most. What it was is found again by the first event of each process,
+`Disconnected`, and by the broker's books.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import asyncpg
+
+from barque.bus.ledger_row import LedgerRow
+from barque.bus.node_shell import NodeShell, RunnerOptions, past
+from barque.bus.reader import Reader
+from barque.bus.redis_bus import RedisBus, flag_of
+from barque.bus.step import Poison, Position, Step
+from barque.bus.wire import Entry
+from barque.config import PostgresConfig
+from barque.control import halt_in
+from barque.faults import reach
+from barque.messages import Halt, Message, Topic
+from barque.observability.health import Health
+from barque.postgres.pool import connect_one, postgres_errors
+from barque.postgres.projector import Handled
+from barque.venue import Venue
+from router.core.sending.config import SendingConfig
+from router.core.sending.effects import AskBooks, Effect, HaltBook
+from router.core.sending.events import LedgerFigures, ReconcileAsked, Release
+from router.core.sending.node import SendingNode
+from router.shell.senders.intents import LiveIntents
+from router.shell.senders.session import VenueSession, is_request
+
+LOOK_S = 1.0
+"""How often requests to reconcile are looked for."""
+
+
+class LiveSender:
+    """One account's node, its venue, one Postgres session, one loop."""
+
+    def __init__(
+        self,
+        node: SendingNode,
+        venue: Venue,
+        config: SendingConfig,
+        bus: RedisBus,
+        postgres: PostgresConfig,
+        options: RunnerOptions,
+        health: Health,
+    ) -> None:
+        self._node = node
+        self._config = config
+        self._bus = bus
+        self._postgres = postgres
+        self._shell = NodeShell(node, bus, options, health, without=Topic.CONTROL)
+        self._intents = LiveIntents(node, venue.token)
+        self._row = LedgerRow(bus, postgres, self._intents, self._shell)
+        self._venue = VenueSession(venue, config, self._figures, self._shell.not_ready)
+        self._inputs = _Inputs(bus, self._shell, self._venue.news)
+        self._looked_at = 0.0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop`; raises only what ends the sender for good (disposition stop)."""
+
+        async def cycle() -> None:
+            if self._row.held or await self._acquire(stop):
+                await self._cycle(stop)
+
+        try:
+            await self._shell.serve(stop, cycle, self._release)
+        finally:
+            await self._release()
+            await self._venue.close()
+
+    async def _acquire(self, stop: asyncio.Event) -> bool:
+        """Hold the account. A process that stands by has no session with the broker: the holder has it."""
+        if not await self._row.acquire(stop, standing_by=self._venue.close):
+            return False
+        await self._row.begin_halt_row()
+        self._intents.loaded()
+        self._venue.begin()
+        await self._row.mirror()
+        row = self._row
+        self._shell.log.info("node_loaded", seq=row.seq, epoch=row.epoch, state_bytes=len(row.state))
+        return True
+
+    async def _release(self) -> None:
+        await self._inputs.close()
+        await self._row.release()
+
+    # -- one cycle ----------------------------------------------------------------------------------------------------
+
+    async def _cycle(self, stop: asyncio.Event) -> None:
+        row = self._row
+        entries = await self._inputs.next(row.positions)
+        events: list[Any] = list(self._venue.take())
+        await self._shell.upkeep(busy=bool(entries or events))
+        session = row.session()
+        halting: Halt | None = None
+        async with row.errors(), session.transaction():
+            command = await row.halt_news(session)
+            if await self._asked_to_reconcile(session):
+                events.append(ReconcileAsked())
+            step = self._feed([*([command] if command else []), *events], entries)
+            effects = self._node.take_effects()
+            outputs: dict[Topic, list[Message]] = step.outputs
+            halting = await self._halt(session, effects)
+            if halting is not None:
+                outputs.setdefault(Topic.CONTROL, []).append(halting)
+            worth_writing = bool(entries or events or command or outputs or effects or step.poison)
+            if worth_writing:
+                reach("before_intent")
+                await row.write(session, [Handled(message, said) for message, said in step.handled], outputs)
+        if worth_writing:
+            reach("after_intent")
+        await self._act(effects)
+        if worth_writing:
+            reach("before_publish")
+            await row.written(outputs, flag_of(halting) if halting is not None else "")
+            reach("after_publish")
+            await row.mirror()
+        self._say_how_it_is()
+        if step.poison is not None:
+            await self._stop_book(step.poison, stop)
+
+    def _feed(self, events: Sequence[Any], entries: list[Entry]) -> Step:
+        """Handle what this transaction is about; nothing is durable yet."""
+        row = self._row
+        now_ns = self._shell.tell_time()
+        sources = row.verify(entries)
+        step = self._shell.step(
+            entries, row.positions, row.state, now_ns, keep_handled=True, events=events, closing=Release(now_ns=now_ns)
+        )
+        if step.poison is not None:  # what comes after it will be read again
+            sources = row.verify(entries[: entries.index(step.poison.entry)])
+        row.positions, row.sources, row.state = step.positions, sources, self._node.snapshot()
+        return step
+
+    async def _asked_to_reconcile(self, session: asyncpg.Connection) -> bool:
+        if time.monotonic() < self._looked_at + LOOK_S:
+            return False
+        self._looked_at = time.monotonic()
+        query = "DELETE FROM reconcile_requests WHERE book = $1 AND account = $2 RETURNING command_id"
+        return bool(await session.fetch(query, self._bus.book, self._config.account))
+
+    async def _halt(self, session: asyncpg.Connection, effects: Sequence[Effect]) -> Halt | None:
+        """Write the halt's row in the very transaction that decided it; the command to publish."""
+        wanted = next((effect for effect in effects if isinstance(effect, HaltBook)), None)
+        if wanted is None:
+            return None
+        row, now_ns = self._row, time.time_ns()
+        command = Halt(
+            command_id=f"{self._node.name}/{row.lineage}/{row.seq}",
+            ts_event_ns=now_ns,
+            actor=self._node.name,
+            reason=wanted.reason,
+        )
+        await halt_in(session, self._bus.book, command)
+        return command
+
+    async def _act(self, effects: Sequence[Effect]) -> None:
+        """What was decided is durable: do it."""
+        requests: list[Any] = [effect for effect in effects if is_request(effect)]
+        if requests:
+            session = self._row.session()
+            async with self._row.errors(), session.transaction():
+                query = "SELECT halted FROM halts WHERE book = $1 FOR SHARE"
+                halted = bool(await session.fetchval(query, self._bus.book))
+                await self._venue.send(requests, halted)
+        for effect in effects:
+            if isinstance(effect, AskBooks):
+                self._venue.ask(effect)
+
+    async def _figures(self) -> LedgerFigures:
+        """What the portfolio has booked of the account so far."""
+        key = (self._bus.book, self._row.lineage, self._config.account)
+        where = "WHERE book = $1 AND lineage = $2 AND account = $3"
+        connection = await connect_one(self._postgres)
+        try:
+            async with postgres_errors(self._postgres):
+                query = f"SELECT symbol, sum(quantity) AS quantity FROM positions {where} GROUP BY symbol"  # noqa: S608
+                positions = await connection.fetch(query, *key)
+                cash = await connection.fetch(f"SELECT currency, amount FROM cash {where}", *key)  # noqa: S608
+        finally:
+            await connection.close(timeout=1)
+        return LedgerFigures(
+            positions={row["symbol"]: row["quantity"] for row in positions if row["quantity"]},
+            cash={row["currency"]: row["amount"] for row in cash},
+        )
+
+    def _say_how_it_is(self) -> None:
+        reason = self._node.waits_for
+        if not reason:
+            self._shell.ready()
+        elif self._shell.not_ready(reason):
+            self._shell.log.info("orders_wait", reason=reason)
+
+    # -- an entry that cannot be handled ------------------------------------------------------------------------------
+
+    async def _stop_book(self, poison: Poison, stop: asyncio.Event) -> None:
+        row = self._row
+
+        async def say(outputs: Mapping[Topic, Sequence[Message]], halt: Halt) -> None:
+            await self._aside(row.positions, outputs, flag_of(halt))
+
+        if await self._shell.stop_book(poison, stop, say, row.keep_session):
+            row.sources = row.verify([poison.entry])
+            await self._aside(past(poison, row.positions), {})
+
+    async def _aside(
+        self, positions: dict[Topic, Position], outputs: Mapping[Topic, Sequence[Message]], halt_action: str = ""
+    ) -> None:
+        """A transaction that leaves the node's state as it is."""
+        row = self._row
+        row.positions = positions
+        async with row.errors(), row.session().transaction():
+            await row.write(row.session(), (), outputs)
+        await row.written(outputs, halt_action)
+        await row.mirror()
+
+
+class _Inputs:
+    """Entries as they come, on a connection of their own: what the venue says does not wait for them."""
+
+    def __init__(self, bus: RedisBus, shell: NodeShell, news: asyncio.Event) -> None:
+        self._bus = bus.another()
+        self._reader = Reader(self._bus, shell.node.name, shell.inputs, lockstep=False, wait_ms=shell.options.clock_interval_ms)
+        self._news = news
+        self._reading: asyncio.Task[list[Entry]] | None = None
+
+    async def next(self, positions: Mapping[Topic, Position]) -> list[Entry]:
+        """What has come; empty where the wait is over or the venue has news. Raises `BusUnavailable`."""
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._reader.next(positions))
+        if not self._news.is_set():
+            news = asyncio.create_task(self._news.wait())
+            try:
+                await asyncio.wait((self._reading, news), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                news.cancel()
+        if not self._reading.done():
+            return []
+        reading, self._reading = self._reading, None
+        return reading.result()
+
+    async def close(self) -> None:
+        """Forget what is being read."""
+        reading, self._reading = self._reading, None
+        if reading is not None:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+        await self._bus.close()

@@ -1,0 +1,243 @@
+"""The sender's end of the wire: one venue's session, what it reports, and the requests that go to it.
+
+In:   effects of the node, one gate at a time; the venue's events.   Out: events for the node's next transaction.
+Not:  decisions, retries of a request, guesses. What became of a request is told as it is known: `NotSent` where surely nothing
+      left, `Lost` where nobody knows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeAlias
+
+import structlog
+
+from barque.errors import BarqueError, ConfigError, VenueError, VenueRefused, VenueThrottled, VenueUnavailable
+from barque.faults import reach
+from barque.messages import RejectReason
+from barque.venue import Connected, Disconnected, Rejected, RequestRefused, Venue, VenueAccount, VenueEvent
+from router.core.sending.config import SendingConfig
+from router.core.sending.effects import AskBooks, Change, Effect, Send, Withdraw
+from router.core.sending.events import Books, BooksUnavailable, LedgerFigures, Lost, NotSent
+
+log = structlog.get_logger()
+Event: TypeAlias = VenueEvent | NotSent | Lost | Books | BooksUnavailable
+Request: TypeAlias = Send | Withdraw | Change
+GATE_S = 1.0
+"""So long may requests of one transaction take to be written; what has not left by then will not."""
+MAX_EVENTS = 10_000
+"""More waiting than this, and the session is treated as a new one: its books tell what was missed."""
+MAX_BACKOFF_S = 60.0
+
+
+class VenueSession:
+    """One venue, connected while this process holds the account's node."""
+
+    def __init__(
+        self,
+        venue: Venue,
+        config: SendingConfig,
+        figures: Callable[[], Awaitable[LedgerFigures]],
+        not_ready: Callable[[str], bool],
+    ) -> None:
+        """`figures`: the portfolio's rows of the account. `not_ready`: says why there is no session; True where that is news."""
+        self.news = asyncio.Event()
+        """Set while there is something to take."""
+        self._venue = venue
+        self._config = config
+        self._figures = figures
+        self._not_ready = not_ready
+        self._events: deque[Event] = deque()
+        self._connected = False
+        self._connecting: asyncio.Task[None] | None = None
+        self._at_work: set[asyncio.Task[None]] = set()
+        self._fault: BarqueError | None = None
+        self._gate_until = 0.0
+
+    # -- the session --------------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """The node has been loaded: whatever was under way before has an unknown outcome."""
+        self._restart_events("the sender has been started anew")
+        if self._connecting is None:
+            self._connecting = asyncio.create_task(self._connect())
+
+    async def close(self) -> None:
+        """End the session; orders stay at the broker."""
+        self._gate_until = 0.0
+        tasks = [task for task in (self._connecting, *self._at_work) if task is not None]
+        self._connecting, self._at_work, self._connected = None, set(), False
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._venue.close()
+
+    def may_send(self) -> bool:
+        """Asked by the adapter right before it writes a new order."""
+        return time.monotonic() < self._gate_until
+
+    def take(self) -> list[Event]:
+        """What has been reported since this was last asked, oldest first; raises what ends the sender for good."""
+        if self._fault is not None:
+            raise self._fault
+        events = list(self._events)
+        self._events.clear()
+        self.news.clear()
+        return events
+
+    async def _connect(self) -> None:
+        """Until there is a session whose account is the one of the configuration. From then on the adapter keeps it."""
+        failures = 0
+        while True:
+            try:
+                account = await self._venue.connect(self._on_event, self.may_send)
+                self._check(account)
+            except ConfigError as error:
+                self._fault = error
+                self.news.set()
+                return
+            except VenueError as error:
+                pause = min(2.0**failures, MAX_BACKOFF_S) * random.uniform(0.8, 1.2)
+                failures += 1
+                if self._not_ready(str(error)):
+                    log.warning("venue_unavailable", venue=self._venue.name, reason=str(error), retry_s=round(pause, 1))
+                await asyncio.sleep(pause)
+            else:
+                log.info("venue_connected", venue=self._venue.name, account=account.account, live=account.live)
+                self._on_event(Connected(ts_event_ns=time.time_ns()))
+                return
+
+    def _check(self, account: VenueAccount) -> None:
+        config = self._config
+        if account.account != config.account:
+            raise ConfigError(
+                f"key 'sender.account': the session with {self._venue.name} is of account '{account.account}', "
+                f"not '{config.account}'; nothing was sent"
+            )
+        if account.live != config.live:
+            kinds = {True: "real money", False: "paper or demo"}
+            raise ConfigError(
+                f"key 'sender.live': account '{account.account}' is {kinds[account.live]} and the configuration says "
+                f"{kinds[config.live]}; nothing was sent"
+            )
+
+    # -- events -------------------------------------------------------------------------------------------------------
+
+    def _on_event(self, event: VenueEvent) -> None:
+        if isinstance(event, Connected):
+            self._connected = True
+        elif isinstance(event, Disconnected):
+            self._connected = False
+        self._put(event)
+
+    def _put(self, event: Event) -> None:
+        if len(self._events) >= MAX_EVENTS:
+            log.error("venue_events_overflow", venue=self._venue.name, dropped=len(self._events))
+            self._restart_events("more was reported than could be booked in time")
+            return
+        self._events.append(event)
+        self.news.set()
+
+    def _restart_events(self, detail: str) -> None:
+        now_ns = time.time_ns()
+        self._events.clear()
+        self._events.append(Disconnected(ts_event_ns=now_ns, detail=detail))
+        if self._connected:
+            self._events.append(Connected(ts_event_ns=now_ns))
+        self.news.set()
+
+    # -- effects ------------------------------------------------------------------------------------------------------
+
+    async def send(self, requests: Sequence[Request], halted: bool) -> None:
+        """Write requests to the wire, in their order, within the gate that the caller holds. Under a halt no new order leaves."""
+        self._gate_until = time.monotonic() + GATE_S
+        try:
+            for request in requests:
+                if isinstance(request, Send) and (halted or not self.may_send()):
+                    why = "the book was halted before it left" if halted else "requests before it took too long"
+                    self._put(NotSent(order_ids=_ids(request), request="submit", detail=why))
+                    continue
+                reach("before_send")
+                task = self._start(self._request(request))
+                await asyncio.wait((task,), timeout=max(self._gate_until - time.monotonic(), 0.0))
+                reach("after_send")
+        finally:
+            self._gate_until = 0.0
+
+    def ask(self, question: AskBooks) -> None:
+        """Begin to read the broker's books; what comes of it is an event."""
+        self._start(self._read_books(question))
+
+    def _start(self, work: Any) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._at_work.add(task)
+        task.add_done_callback(self._at_work.discard)
+        return task
+
+    async def _request(self, request: Request) -> None:
+        """One request; what came of it. An answer of the broker comes as an event of its own."""
+        venue = self._venue
+        try:
+            if isinstance(request, Send):
+                await venue.submit([(order, venue.token(order.order_id, number)) for order, number in request.orders])
+            elif isinstance(request, Withdraw):
+                await venue.cancel(request.request, venue.token(request.request.order_id, request.number))
+            else:
+                token = venue.token(request.order.order_id, request.number)
+                await venue.modify(request.request, request.order, token)
+        except (VenueUnavailable, VenueThrottled) as error:
+            self._put(NotSent(order_ids=_ids(request), request=_verb(request), detail=str(error)))
+        except VenueRefused as error:
+            self._refused(request, str(error))
+        except Exception as error:  # whatever it was, the broker may have the request
+            if not isinstance(error, VenueError):
+                log.exception("venue_request_failed", venue=venue.name, order_ids=_ids(request), request=_verb(request))
+            if isinstance(request, Send):
+                self._put(Lost(order_ids=_ids(request), detail=str(error) or type(error).__name__))
+
+    def _refused(self, request: Request, detail: str) -> None:
+        now_ns, reason = time.time_ns(), RejectReason.VENUE
+        for order_id in _ids(request):
+            about: dict[str, Any] = {"order_id": order_id, "reason": reason, "detail": detail, "ts_event_ns": now_ns}
+            if isinstance(request, Send):
+                self._put(Rejected(**about))
+            else:
+                self._put(RequestRefused(request=_verb(request), **about))
+
+    async def _read_books(self, question: AskBooks) -> None:
+        venue = self._venue
+        try:
+            async with asyncio.timeout(self._config.books_timeout_s):
+                books = Books(
+                    number=question.number,
+                    open_orders=tuple(await venue.open_orders()),
+                    executions=tuple(await venue.executions_since(question.since_ns)),
+                    positions=tuple(await venue.positions()),
+                    account=await venue.account(),
+                    ledger=await self._figures(),
+                )
+        except Exception as error:  # the question is put again, whatever kept it from being answered
+            if not isinstance(error, BarqueError | TimeoutError):
+                log.exception("venue_books_failed", venue=venue.name)
+            self._put(BooksUnavailable(number=question.number, detail=str(error) or type(error).__name__))
+        else:
+            self._put(books)
+
+
+def is_request(effect: Effect) -> bool:
+    """True for what goes to the broker and moves orders there."""
+    return isinstance(effect, Send | Withdraw | Change)
+
+
+def _ids(request: Request) -> tuple[str, ...]:
+    if isinstance(request, Send):
+        return tuple(order.order_id for order, _ in request.orders)
+    return (request.request.order_id,)
+
+
+def _verb(request: Request) -> Any:
+    return {Send: "submit", Withdraw: "cancel", Change: "modify"}[type(request)]
