@@ -1,0 +1,63 @@
+"""`barque simulate`: a broker on this machine to connect to, with a market that moves; no real money, no real broker.
+
+In:   options as typed.   Out: a server on loopback until it is interrupted, and how to connect to it.
+Not:  the simulators themselves (`simulators`), which are imported when they are asked for.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+app = typer.Typer(help="A broker on this machine to try things with.", no_args_is_help=True)
+console = Console(stderr=True, highlight=False)
+
+SymbolsOption = Annotated[str, typer.Option("--symbols", help="Comma-separated, as the broker names them.")]
+SeedOption = Annotated[int, typer.Option("--seed", help="Of the market's random walk.")]
+RateOption = Annotated[float, typer.Option("--ticks-per-s", help="Quotes of each symbol in a second, on average.")]
+
+
+@app.command()
+def mt5(
+    port: Annotated[int, typer.Option(help="Of the bridge (RPyC classic), on loopback; 0: any free one.")] = 18812,
+    symbols: SymbolsOption = "EURUSD,GBPUSD,USDJPY",
+    netting: Annotated[bool, typer.Option("--netting", help="A netting account; a hedging account, if not given.")] = False,
+    balance: Annotated[float, typer.Option(help="Of the account, in USD.")] = 100_000.0,
+    zone: Annotated[str, typer.Option(help="Of the server's clock: an IANA name, or new_york+7.")] = "Europe/Athens",
+    seed: SeedOption = 7,
+    ticks_per_s: RateOption = 2.0,
+) -> None:
+    """A MetaTrader 5 terminal behind an RPyC bridge, as a Wine container serves it."""
+    import sys
+
+    from simulators.mt5 import Mt5Simulator
+    from simulators.mt5.module import NAME
+    from simulators.mt5.walk import Walk
+
+    names = [each.strip() for each in symbols.split(",") if each.strip()]
+    simulator = Mt5Simulator(names, balance=balance, zone=zone, port=port, hedging=not netting)
+    sys.modules[NAME] = simulator.module  # clients that pickle what they get need its types importable here
+    with simulator:
+        walk = Walk(simulator, seed, ticks_per_s)
+        walk.start()
+        account = simulator.account
+        console.print(
+            f"MetaTrader 5 terminal of {'a netting' if netting else 'a hedging'} account on 127.0.0.1:{simulator.port}. "
+            f'In barque.toml:\n\n\\[mt5]\ntransport = "rpyc"\nhost = "127.0.0.1"\nport = {simulator.port}\n'
+            f'login = {account.login}\nserver = "{account.server}"\naccount_mode = "{"netting" if netting else "hedging"}"\n\n'
+            f"Password: {account.password}. Stop with Ctrl-C."
+        )
+        wait_for_interrupt()
+        walk.stop()
+        console.print(f"{len(simulator.book.trades())} deals; balance {simulator.book.balance:.2f} {account.currency}")
+
+
+def wait_for_interrupt() -> None:
+    """Until Ctrl-C."""
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        return
