@@ -15,7 +15,7 @@ from barque.messages import (
     RejectReason,
     Resume,
 )
-from barque.venue import Executed, Rejected
+from barque.venue import Disconnected, Executed, Rejected
 from router.core.sending.effects import Send
 from tests.support.builders import T0, an_order
 from tests.support.routing import command, of_kind
@@ -262,3 +262,21 @@ def test_two_orders_of_a_group_without_entry_shrink_with_each_other() -> None:
     sending.broker.trade("lo", D(3))
     settled(sending)
     assert at_broker(sending) == {}
+
+
+def test_an_exit_that_grew_unheard_of_and_whose_twin_took_all_is_cancelled_not_taken_for_filled() -> None:
+    """The answer to the change was lost with the session; the books show the larger exit after its twin has filled."""
+    sending = with_entry(10)
+    sending.broker.trade("b", D(4))
+    settled(sending)
+    sending.broker.trade("b", D(6))
+    sending.deliver()
+    assert at_broker(sending) == {"b-tp": D(10), "b-sl": D(10)}
+    sending.broker.pending.clear()
+    sending.tell(Disconnected(ts_event_ns=T0, detail="cut"))
+    sending.connect()
+    sending.broker.trade("b-tp", D(10))
+    sending.broker.pending.clear()
+    sending.rest()
+    assert at_broker(sending) == {}
+    assert sending.halts == []

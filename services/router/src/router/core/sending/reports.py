@@ -99,14 +99,16 @@ def modified(desk: Desk, event: Modified) -> None:
     live.at_venue = event.quantity
     live.keep = _kept(desk, live, event.quantity)
     prices = {name: getattr(event, name) for name in ("limit_price", "stop_price", "trail_amount")}
-    live.order = replace(before, quantity=live.keep, **{name: value for name, value in prices.items() if value is not None})
+    whole = live.filled >= max(live.keep, live.at_venue)
+    # What is to keep no more than it has filled, and has more at the broker, is about to be cancelled: its quantity stays.
+    quantity = live.keep if whole or live.keep > live.filled else before.quantity
+    live.order = replace(before, quantity=quantity, **{name: value for name, value in prices.items() if value is not None})
     if request is not None:
         live.change, live.own_change, live.failures, live.wait_until_ns = None, False, 0, 0
     answers = request if request is not None and not own else None
     if answers is not None or live.order != before:
         requests.say_modified(desk, live, answers, event.ts_event_ns)
     requests.grow_exits(desk, live, before.quantity)
-    whole = live.filled >= live.order.quantity
     desk.move(live, OrderEvent.FILLED if whole else OrderEvent.MODIFIED)
 
 
