@@ -14,6 +14,7 @@ from barque.messages import (
     CancelRejected,
     CancelRequest,
     ClockTicked,
+    DataStatus,
     DeadLetter,
     EquityMarked,
     FeedStatus,
@@ -186,8 +187,9 @@ EXAMPLES: tuple[tuple[Topic, Message], ...] = (
     (Topic.TICKS, Trade(symbol="BTCUSD", ts_event_ns=AT, ts_recv_ns=AT + 5, price=67000.5, size=0.25)),
     (
         Topic.TICKS,
-        FeedStatus(feed="feed.x", ts_event_ns=AT, state="gap", symbol="EURUSD", dropped=7, detail="7 ticks lost"),
+        FeedStatus(feed="feed.x", ts_event_ns=AT, state="gap", symbol="EURUSD", dropped=7, detail="7 ticks lost", from_ns=AT - 9, to_ns=AT - 3),
     ),
+    (Topic.MARKS, DataStatus(symbol="EURUSD", ts_event_ns=AT, feed="feed.x", state="delayed", detail="15 minutes behind")),
     (
         Topic.BARS,
         Bar(

@@ -93,29 +93,46 @@ class TickBuffer:
         self._feed = feed
         self._capacity = capacity
         self._ttl_s = ttl_s
-        self._ticks: deque[tuple[float, Message]] = deque()
+        self._ticks: deque[tuple[float, Message, bool]] = deque()
         self._lost = 0
+        self._spans: dict[tuple[type, str], tuple[int, int]] = {}
         self.dropped = 0
         """Ticks lost since the start."""
 
     def __len__(self) -> int:
         return len(self._ticks)
 
-    def offer(self, ticks: Sequence[Message], now_s: float) -> None:
-        """Take ticks in; `now_s` is a monotonic time."""
-        self._ticks.extend((now_s, tick) for tick in ticks)
+    @property
+    def room(self) -> int:
+        """How many more it takes before the oldest are dropped."""
+        return self._capacity - len(self._ticks)
+
+    def offer(self, ticks: Sequence[Message], now_s: float, whole: bool = False) -> None:
+        """Take ticks in; `now_s` is a monotonic time. `whole`: they are published in one entry."""
+        self._ticks.extend((now_s, tick, whole and index > 0) for index, tick in enumerate(ticks))
         while self._ticks and (len(self._ticks) > self._capacity or now_s - self._ticks[0][0] > self._ttl_s):
-            self._ticks.popleft()
-            self._lost += 1
-            self.dropped += 1
+            self._lose(self._ticks.popleft()[1])
 
     def take(self, now_ns: int) -> list[Message]:
-        """What to publish next, at most `PACK` ticks; a gap is announced before the tick that follows it."""
+        """What to publish next, about `PACK` ticks; a gap is announced before the tick that follows it."""
         batch: list[Message] = []
         if self._lost:
             detail = f"{self._lost} ticks lost while the bus could not be reached"
             batch.append(FeedStatus(feed=self._feed, ts_event_ns=now_ns, state="gap", dropped=self._lost, detail=detail))
             self._lost = 0
-        while self._ticks and len(batch) < PACK:
+        while self._ticks and (len(batch) < PACK or self._ticks[0][2]):
             batch.append(self._ticks.popleft()[1])
         return batch
+
+    def take_lost(self) -> dict[tuple[type, str], tuple[int, int]]:
+        """Event times of the first and the last that was lost since the last call, by kind and symbol."""
+        spans, self._spans = self._spans, {}
+        return spans
+
+    def _lose(self, tick: Message) -> None:
+        self._lost += 1
+        self.dropped += 1
+        if not isinstance(tick, FeedStatus):
+            name = (type(tick), tick.symbol)
+            first_ns, last_ns = self._spans.get(name, (tick.ts_event_ns, tick.ts_event_ns))
+            self._spans[name] = (min(first_ns, tick.ts_event_ns), max(last_ns, tick.ts_event_ns))

@@ -15,7 +15,7 @@ from barque.messages.control import (
     StartStrategy,
     StopStrategy,
 )
-from barque.messages.market import Bar, FeedStatus, Mark, Quote, Trade
+from barque.messages.market import Bar, DataStatus, FeedStatus, Mark, Quote, Trade
 from barque.messages.orders import (
     AccountSnapshot,
     BreakerChanged,
@@ -48,6 +48,7 @@ __all__ = [
     "CancelRejected",
     "CancelRequest",
     "ClockTicked",
+    "DataStatus",
     "DeadLetter",
     "EquityMarked",
     "FeedStatus",

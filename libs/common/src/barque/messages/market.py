@@ -1,4 +1,4 @@
-"""What the market said: quotes, trades, the state of a feed, marks and bars.
+"""What the market said: quotes, trades, the state of a feed and of its data, marks and bars.
 
 `Quote`, `Trade` and `Bar` are the hot path: encoded as arrays, untracked by the garbage collector.
 """
@@ -10,7 +10,10 @@ from typing import Literal
 import msgspec
 
 PriceType = Literal["bid", "ask", "mid", "last"]
-FeedState = Literal["connected", "disconnected", "heartbeat", "gap", "stale", "safe_mode", "finished"]
+FeedState = Literal[
+    "connected", "disconnected", "heartbeat", "gap", "stale", "safe_mode", "finished", "filled", "live", "delayed"
+]
+DataState = Literal["live", "stale", "delayed"]
 
 
 class Quote(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag="q"):
@@ -57,6 +60,23 @@ class FeedStatus(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag
     """Empty: the whole feed."""
     dropped: int = 0
     """Ticks lost in a gap, oldest first, when the bus could not be reached."""
+    detail: str = ""
+    from_ns: int = 0
+    """Of a gap, and of what filled it: what is missing happened after this time; 0: not known."""
+    to_ns: int = 0
+    """And before this one."""
+
+
+class DataStatus(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="ds"):
+    """Whether a symbol's prices may be traded on. Written by live feeds; read by the router, which opens nothing while they may
+    not. Stands on the stream of marks, because it says what marks are worth."""
+
+    symbol: str
+    ts_event_ns: int
+    feed: str
+    state: DataState
+    """live: they are current. stale: nothing is heard of it, or there is no connection. delayed: the broker sends prices of some
+    minutes ago."""
     detail: str = ""
 
 

@@ -24,7 +24,7 @@ from barque.messages.control import (
     StartStrategy,
     StopStrategy,
 )
-from barque.messages.market import Bar, FeedStatus, Mark, Quote, Trade
+from barque.messages.market import Bar, DataStatus, FeedStatus, Mark, Quote, Trade
 from barque.messages.orders import (
     AccountSnapshot,
     BreakerChanged,
@@ -97,7 +97,7 @@ MESSAGES: dict[Topic, tuple[type, ...]] = {
     ),
     Topic.ORDERS: (SubmitOrder, CancelOrder, ModifyOrder, SignalRejected, BreakerChanged),
     Topic.PORTFOLIO: (PositionChanged, EquityMarked, ReconciliationReport),
-    Topic.MARKS: (Mark,),
+    Topic.MARKS: (Mark, DataStatus),
     Topic.TICKS: (Quote, Trade, FeedStatus),
     Topic.BARS: (Bar,),
     Topic.SIGNALS: (Signal, CancelRequest, ModifyRequest, SetupChanged),

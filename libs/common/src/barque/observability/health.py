@@ -1,4 +1,5 @@
-"""Health of a service over HTTP: /healthz (the process lives), /readyz (it can work, or why not), /metrics.
+"""Health of a service over HTTP: /healthz (the process lives), /readyz (it can work, or why not), /metrics; and what else
+it has to show.
 
 In:   components that say whether they can work.   Out: JSON and Prometheus text, on a thread of its own so that a busy
 event loop cannot hide.   Not: anything that changes state, anything that names a secret.
@@ -9,7 +10,9 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
@@ -26,6 +29,17 @@ class Health:
         self._reasons: dict[str, str] = {}
         self._beat = time.monotonic()
         self._lock = threading.Lock()
+        self._pages: dict[str, Callable[[str], object]] = {}
+
+    def show(self, page: str, look_up: Callable[[str], object]) -> None:
+        """Answer `/<page>/<name>` with `look_up(name)` as JSON, 404 where that is None; called on the server's thread."""
+        self._pages[page] = look_up
+
+    def shown(self, path: str) -> object:
+        """What a page says; None: there is no such page."""
+        page, _, name = path.strip("/").partition("/")
+        look_up = self._pages.get(page)
+        return look_up(unquote(name)) if look_up is not None else None
 
     def ready(self, component: str) -> None:
         """`component` can work."""
@@ -97,6 +111,8 @@ def _handler(health: Health) -> type[BaseHTTPRequestHandler]:
             elif self.path == "/readyz":
                 reasons = health.reasons()
                 self._json(503 if reasons else 200, {"ready": not reasons, "reasons": reasons})
+            elif (found := health.shown(self.path)) is not None:
+                self._json(200, found)
             else:
                 self._json(404, {"error": "only /healthz, /readyz and /metrics are here"})
 

@@ -142,6 +142,7 @@ class Limits:
         if self._trading_hours(strategy_id, symbol):
             name = self._instruments[symbol].calendar
             yield market.TradingHours(calendar(name), name)
+        yield market.UnfitData()
         if (stale := self._order_figure("stale_after_s", strategy_id, symbol)) is not None:
             yield market.StaleData(int(stale * SECOND_NS), stale)
 

@@ -20,6 +20,7 @@ from barque.messages import (
     CancelRejected,
     CancelRequest,
     ClockTicked,
+    DataStatus,
     EquityMarked,
     Fill,
     Flatten,
@@ -116,6 +117,7 @@ class RouterNode:
         reports = Reports(self._setup, state, self._risk, self._desk, self._stops)
         self.handlers |= {
             Mark: self._see_mark,
+            DataStatus: self._see_data,
             ClockTicked: self._see_time,
             Signal: self._signal,
             CancelRequest: self._cancel_request,
@@ -140,6 +142,13 @@ class RouterNode:
     def _see_mark(self, mark: Mark) -> Sequence[Output]:
         if mark.symbol in self._setup.instruments:
             self._state.marks[mark.symbol] = mark
+        return _NOTHING
+
+    def _see_data(self, status: DataStatus) -> Sequence[Output]:
+        if status.state == "live":
+            self._state.unfit.pop(status.symbol, None)
+        elif status.symbol in self._setup.instruments:
+            self._state.unfit[status.symbol] = status
         return _NOTHING
 
     def _see_time(self, clock: ClockTicked) -> Sequence[Output]:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
-from barque.messages import AccountSnapshot, EquityMarked, Mark, ModifyOrder, PositionChanged, SubmitOrder
+from barque.messages import AccountSnapshot, DataStatus, EquityMarked, Mark, ModifyOrder, PositionChanged, SubmitOrder
 from barque.messages.signals import Side
 from router.core.lifecycle import OrderState
 
@@ -108,6 +108,8 @@ class RouterState(msgspec.Struct, kw_only=True):
     losses: dict[str, Loss] = {}
     """By scope."""
     counters: dict[str, int] = {}
+    unfit: dict[str, DataStatus] = {}
+    """By symbol, what a live feed says of its prices where they may not be traded on."""
 
     def position(self, strategy_id: str, symbol: str) -> Decimal:
         """What the strategy's fills add up to, signed contracts."""

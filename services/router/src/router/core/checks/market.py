@@ -44,6 +44,21 @@ class TradingHours:
 
 
 @dataclass(frozen=True, slots=True)
+class UnfitData:
+    """No figure: a live feed says itself that the symbol's prices are stale or delayed. Nothing is opened on such prices."""
+
+    def __call__(self, proposal: Proposal, state: RouterState) -> Refusal | None:
+        status = state.unfit.get(proposal.order.symbol)
+        if status is None:
+            return None
+        return Refusal(
+            RejectReason.STALE_DATA,
+            f"{status.feed} says that prices of {status.symbol} are {status.state}: {status.detail}",
+            actual=status.state,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class StaleData:
     """`stale_after_s`."""
 
