@@ -187,7 +187,16 @@ EXAMPLES: tuple[tuple[Topic, Message], ...] = (
     (Topic.TICKS, Trade(symbol="BTCUSD", ts_event_ns=AT, ts_recv_ns=AT + 5, price=67000.5, size=0.25)),
     (
         Topic.TICKS,
-        FeedStatus(feed="feed.x", ts_event_ns=AT, state="gap", symbol="EURUSD", dropped=7, detail="7 ticks lost", from_ns=AT - 9, to_ns=AT - 3),
+        FeedStatus(
+            feed="feed.x",
+            ts_event_ns=AT,
+            state="gap",
+            symbol="EURUSD",
+            dropped=7,
+            detail="7 ticks lost",
+            from_ns=AT - 9,
+            to_ns=AT - 3,
+        ),
     ),
     (Topic.MARKS, DataStatus(symbol="EURUSD", ts_event_ns=AT, feed="feed.x", state="delayed", detail="15 minutes behind")),
     (

@@ -89,3 +89,19 @@ def test_every_tick_comes_out_once_in_order_or_is_counted(offers: list[int], cap
     assert out == sorted(set(out))
     assert len(out) + told == offered
     assert told == buffer.dropped
+
+
+def test_what_belongs_together_is_in_one_entry_however_many_it_is() -> None:
+    buffer = TickBuffer("f", capacity=10_000)
+    buffer.offer(quotes(0, PACK - 1), 0.0)
+    buffer.offer(quotes(PACK - 1, 3), 0.0, whole=True)
+    buffer.offer(quotes(PACK + 2, 1), 0.0)
+    assert [len(buffer.take(T0)) for _ in range(3)] == [PACK + 2, 1, 0]
+
+
+def test_it_is_known_when_what_was_lost_had_happened() -> None:
+    buffer = TickBuffer("f", capacity=2)
+    buffer.offer([*quotes(0, 4), a_quote(T0 + 9, symbol="USDJPY")], 0.0)
+    assert buffer.take_lost() == {(Quote, "EURUSD"): (T0, T0 + 2)}
+    assert buffer.take_lost() == {}
+    assert buffer.room == 0

@@ -12,7 +12,7 @@ import pytest
 from barque.calendars import instant, zone
 from barque.errors import ConfigError
 from barque.instruments import Instrument
-from barque.messages import AccountSnapshot, Message, RejectReason, SetLimit, SignalRejected, SubmitOrder
+from barque.messages import AccountSnapshot, DataStatus, Message, RejectReason, SetLimit, SignalRejected, SubmitOrder
 from router.core.node import RouterNode
 from tests.support.builders import NS, T0, a_mark, clock, eurusd, usdjpy
 from tests.support.routing import (
@@ -260,6 +260,32 @@ def test_without_any_equity_left_leverage_is_beyond_every_limit() -> None:
 def test_a_symbol_without_a_mark_is_stale() -> None:
     rejection = refusal_of(a_router(limits={"stale_after_s": "60"}), a_wish("a"))
     assert (rejection.reason, rejection.actual) == (R.STALE_DATA, "none")
+
+
+def data_status(state: Any, symbol: str = "EURUSD") -> DataStatus:
+    return DataStatus(symbol=symbol, ts_event_ns=T0, feed="feed.x", state=state, detail="15 minutes behind")
+
+
+@pytest.mark.parametrize("state", ["stale", "delayed"])
+def test_on_prices_that_a_feed_calls_unfit_nothing_is_opened_whatever_is_configured(state: str) -> None:
+    node = market()
+    assert feed(node, data_status(state)) == []
+    rejection = refusal_of(node, a_wish("a"))
+    assert (rejection.reason, rejection.actual) == (R.STALE_DATA, state)
+    assert "feed.x says that prices of EURUSD are" in rejection.detail
+    assert order_of(node, a_wish("b", symbol="USDJPY"))
+    again = a_router()
+    again.restore(node.snapshot())
+    assert refusal_of(again, a_wish("c")).reason is R.STALE_DATA, "it survives a restart of the router"
+    feed(node, data_status("live"))
+    assert order_of(node, a_wish("d"))
+
+
+def test_on_unfit_prices_a_position_can_still_be_closed() -> None:
+    node = holding(market(), 2)
+    feed(node, data_status("delayed"))
+    order = order_of(node, wish_to("close"))
+    assert (order.side, order.closes) == ("sell", True)
 
 
 def test_outside_its_calendar_a_symbol_is_not_opened() -> None:

@@ -35,6 +35,7 @@ class Echoes:
 
     def renewed(self) -> None:
         """The venue begins anew: it may say what it said last."""
+        self._expected.clear()
         self.expect(self._recent)
 
     def expect(self, keys: Iterable[Key]) -> None:

@@ -118,7 +118,7 @@ class Intake:
         published = self._published.get(channel.subscription.key)
         if published is not None:
             channel.echoes.expect(published.keys)
-        new = [tick for tick in history if not isinstance(tick, Bar) and channel.echoes.is_news(tick)]
+        new: list[MarketMessage] = [tick for tick in history if not isinstance(tick, Bar) and channel.echoes.is_news(tick)]
         if fill is not None and channel.subscription.exact_times:
             meeting_ns = fill.to_ns // SECOND_NS * SECOND_NS
             channel.echoes.expect(tick_key(tick) for tick in new if event_ns(tick) >= meeting_ns)
