@@ -176,7 +176,7 @@ class FeedCore:
         each.filling = False
         each.settled_ns = now_ns + int(self._config.settle_s * SECOND_NS)
         if trouble:
-            return [self._warn("feed_gap", "warning", now_ns, words.gap_stays(self.feed, fill, trouble))]
+            return [self._alert("feed_gap", "warning", now_ns, words.gap_stays(self.feed, fill, trouble))]
         what = each.subscription.kind if fill.ahead else "bars"
         return [self._say("filled", now_ns, each.subscription.symbol, f"{count} {what} from history", fill)]
 
@@ -224,7 +224,7 @@ class FeedCore:
         self.connected = True
         acts: list[Act] = [self._say("connected", now_ns, detail=event.detail)]
         if was_alerted:
-            acts.append(self._warn("feed_disconnected", "info", now_ns, words.back(self.feed, self._lost_ns, now_ns)))
+            acts.append(self._alert("feed_disconnected", "info", now_ns, words.back(self.feed, self._lost_ns, now_ns)))
         for each in self.watched.values():
             each.since_ns, each.heard_since, each.renewals, each.renew_ns = now_ns, False, 0, 0
             each.quality = "live"
@@ -251,7 +251,7 @@ class FeedCore:
         text = words.safe_mode(self.feed, event.attempts, event.detail)
         return [
             self._say("safe_mode", now_ns, detail=event.detail),
-            self._warn("feed_safe_mode", "critical", now_ns, text),
+            self._alert("feed_safe_mode", "critical", now_ns, text),
         ]
 
     def _alert_if_long(self, now_ns: int) -> list[Act]:
@@ -262,7 +262,7 @@ class FeedCore:
         self._alerted = True
         severity: Severity = "critical" if any(each.open for each in self.watched.values()) else "warning"
         text = words.away(self.feed, self._lost_ns, now_ns, self._why, self._config.pause_trading)
-        return [self._warn("feed_disconnected", severity, now_ns, text)]
+        return [self._alert("feed_disconnected", severity, now_ns, text)]
 
     # -- one subscription ------------------------------------------------------------------------------------------------
 
@@ -303,10 +303,10 @@ class FeedCore:
         self._warned.add(mark)
         symbol = each.subscription.symbol
         if news.state in ("delayed", "frozen"):
-            return [self._warn("feed_delayed", "warning", now_ns, words.delayed(self.feed, symbol, news))]
+            return [self._alert("feed_delayed", "warning", now_ns, words.delayed(self.feed, symbol, news))]
         if news.state == "stolen":
-            return [self._warn("feed_data_stolen", "critical", now_ns, words.stolen(self.feed, news))]
-        return [self._warn("feed_refused", "critical", now_ns, words.refused(self.feed, symbol, news))]
+            return [self._alert("feed_data_stolen", "critical", now_ns, words.stolen(self.feed, news))]
+        return [self._alert("feed_refused", "critical", now_ns, words.refused(self.feed, symbol, news))]
 
     def _look(self, each: Watched, now_ns: int) -> list[Act]:
         """Time has passed for this one."""
@@ -331,7 +331,7 @@ class FeedCore:
         acts: list[Act] = [Subscribe(each.subscription)]
         if each.renewals == 3 and each.quality not in REFUSED:
             symbol = each.subscription.symbol
-            acts.append(self._warn("feed_stale", "warning", now_ns, words.stale(self.feed, symbol, each.heard_ns, now_ns)))
+            acts.append(self._alert("feed_stale", "warning", now_ns, words.stale(self.feed, symbol, each.heard_ns, now_ns)))
         return acts
 
     def _judge(self, each: Watched, now_ns: int, paused: bool = False) -> list[Act]:
@@ -428,5 +428,5 @@ class FeedCore:
         span = {} if gap is None else {"from_ns": gap.from_ns, "to_ns": gap.to_ns}
         return Say(FeedStatus(feed=self.feed, ts_event_ns=now_ns, state=state, symbol=symbol, detail=detail, **span))
 
-    def _warn(self, name: str, severity: Severity, now_ns: int, text: str) -> Warn:
+    def _alert(self, name: str, severity: Severity, now_ns: int, text: str) -> Warn:
         return Warn(Alert(name=name, ts_event_ns=now_ns, severity=severity, source=self.feed, text=text))
