@@ -1,1 +1,1 @@
-"""MetaTrader 5, in process on Windows and over RPyC elsewhere."""
+"""MetaTrader 5: one client for two transports, its session, its clock, its symbols and codes, and the adapter for orders."""
