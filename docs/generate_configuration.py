@@ -42,6 +42,7 @@ from router.config import (
 )
 from router.core.sending.config import Policy, ReconcilePolicy, SendingConfig
 from strategy_host.config import StrategyHostConfig
+from venues.mt5.config import Mt5Config
 
 TARGET = Path(__file__).parent / "guides" / "configuration.md"
 BEGIN = "<!-- tables: written by docs/generate_configuration.py; change the structs, then run it again -->\n"
@@ -77,12 +78,13 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "[[paper.symbols]]": PaperSymbolConfig,
     "[sender]": SendingConfig,
     "[sender.reconciliation]": ReconcilePolicy,
+    "[mt5]": Mt5Config,
     "[portfolio]": PortfolioConfig,
     "[[portfolio.accounts]]": AccountConfig,
     "[portfolio.archive]": ArchiveConfig,
     "[gateway]": GatewayConfig,
 }
-EMPTY: tuple[str, ...] = ("ibkr", "mt5", "feed_ibkr", "feed_mt5")
+EMPTY: tuple[str, ...] = ("ibkr", "feed_ibkr", "feed_mt5")
 """Sections that may be there and have no keys of their own."""
 
 TOML = {

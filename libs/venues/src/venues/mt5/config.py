@@ -20,6 +20,7 @@ class Mt5Config(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
     """Of the bridge. It runs what it is sent: never one that others can reach."""
     port: int = 18_812
+    """Of the bridge."""
     terminal: str = ""
     """Path of terminal64.exe as the terminal's own machine sees it; empty: the one that is installed."""
     login: int = 0
@@ -47,6 +48,7 @@ class Mt5Config(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     filling: Literal["auto", "fok", "ioc", "return"] = "auto"
     """Of market orders; `auto`: what the symbol allows, IOC before FOK."""
     call_timeout_s: float = 10.0
+    """Of every other call; one that has not come back ends the session."""
     order_timeout_s: float = 20.0
     """A request that is not answered for so long has an unknown outcome."""
     initialize_timeout_s: float = 60.0
@@ -58,6 +60,7 @@ class Mt5Config(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     retries: int = 3
     """How often a request is repeated at most after a requote or without quotes, where nothing was executed."""
     retry_wait_s: float = 0.25
+    """Before each repetition."""
 
     def __post_init__(self) -> None:
         for name in ("call_timeout_s", "order_timeout_s", "initialize_timeout_s", "poll_s", "ping_s"):
