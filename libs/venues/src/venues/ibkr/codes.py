@@ -185,6 +185,40 @@ CODES: dict[int, Code] = {
     10349: Code(_R.ORDER_NOTE, "the time in force was set by a preset; the order lives on"),
 }
 
+ORDER_FAULTS = frozenset(
+    {111, 113, 114, 115, 116, 117, 118, 119, 131, 132, 133, 140, 141, 144, 145, 146, 152, 154, 158, 159, 160, 163, 164, 325, 328}
+    | {
+        334,
+        335,
+        336,
+        337,
+        355,
+        361,
+        362,
+        363,
+        364,
+        367,
+        382,
+        383,
+        387,
+        388,
+        390,
+        391,
+        400,
+        401,
+        402,
+        403,
+        405,
+        406,
+        411,
+        412,
+        413,
+    }
+    | {416, 417, 422, 423, 433, 435, 436, 437, 439, 441, 442, 443, 10020, 10052, 10268, 10269, 10270, 10329}
+)
+"""Faults of a new order or of a change, each in words of its own."""
+CODES |= {number: Code(Reaction.REJECT, "the order is not valid as it stands") for number in ORDER_FAULTS}
+
 _UNKNOWN = Code(_R.NOTE, "not in our table")
 
 

@@ -42,7 +42,8 @@ class Link:
     def __init__(self, config: IbkrConfig, client_id: int, taps: Mapping[str, Tap], hear: Hear) -> None:
         loop = asyncio.get_running_loop()
         self.ib = IB()
-        self._client: Any = self.ib.client
+        self.client: Any = self.ib.client
+        """Untyped, and without `IB`'s own book-keeping of orders."""
         self.account = ""
         self.accounts: tuple[str, ...] = ()
         self.read_only = False
@@ -110,7 +111,7 @@ class Link:
         try:
             self.ib.disconnect()
         except ConnectionError:  # connected, and the handshake was not over
-            self._client.disconnect()
+            self.client.disconnect()
         connection: Any = self.ib.client.conn
         for _ in range(int(CLOSE_S / 0.01)):
             if not connection.isConnected():
@@ -129,7 +130,7 @@ class Link:
         ib.disconnectedEvent += self._on_disconnected
         ib.client.apiError += self._on_api_error
         ib.client.apiStart += self._on_handshake
-        self._client.conn.disconnected += self._on_hung_up
+        self.client.conn.disconnected += self._on_hung_up
         for name in ("ib_async.ib", "ib_async.client", "ib_async.wrapper"):
             logging.getLogger(name).setLevel(logging.CRITICAL)  # all that they say is said here, in our own form
         self._tap("error", lambda number, code, text, *_: self._on_error(number, code, text))
@@ -176,7 +177,7 @@ class Link:
 
     def _on_handshake(self) -> None:
         """Before anything is asked, and long before anything is sent: whose account is it?"""
-        client = self._client
+        client = self.client
         self._first_order_id = max(self._first_order_id, client._reqIdSeq)
         client.updateReqId(REQUEST_IDS_FROM)
         self.accounts = tuple(client.getAccounts())

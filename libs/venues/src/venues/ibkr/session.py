@@ -197,7 +197,7 @@ class Session:
         paced: bool = True,
     ) -> T:
         """Ask, in turn and in time; one question of the same name at a time. Raises `VenueUnavailable` where no answer came,
-        `VenueRefused` where the Gateway said no.
+        `GatewayRefused` where the Gateway said no.
 
         `make` calls one of ib_async's `req…Async`. Its own waits never end when we hang up: they are raced with the connection.
         """
@@ -214,7 +214,7 @@ class Session:
                 if answer.done():
                     return answer.result()
             except RequestError as error:
-                raise VenueRefused(f"{what}: {explain(error.code, error.message)}") from None
+                raise GatewayRefused(what, error.code, error.message) from None
             except ConnectionError as error:
                 raise VenueUnavailable(f"{what}: {error}") from None
             finally:
@@ -386,6 +386,14 @@ class Session:
         except Exception:
             log.exception("ibkr_listener_failed", client_id=self.client_id, event_kind=type(event).__name__)
             self.break_off("our own listener failed")
+
+
+class GatewayRefused(VenueRefused):
+    """The Gateway said no to a question, with a code."""
+
+    def __init__(self, what: str, code: int, text: str) -> None:
+        super().__init__(f"{what}: {explain(code, text)}")
+        self.code = code
 
 
 _QUIET = frozenset({Reaction.NOTE, Reaction.FARM_UP, Reaction.FARM_IDLE, Reaction.GONE, Reaction.ORDER_NOTE})
