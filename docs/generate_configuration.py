@@ -42,6 +42,7 @@ from router.config import (
 )
 from router.core.sending.config import Policy, ReconcilePolicy, SendingConfig
 from strategy_host.config import StrategyHostConfig
+from venues.ibkr.config import ContractConfig, IbkrConfig, MarketDataType, Region, SecType
 from venues.mt5.config import Mt5Config
 
 TARGET = Path(__file__).parent / "guides" / "configuration.md"
@@ -78,13 +79,15 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "[[paper.symbols]]": PaperSymbolConfig,
     "[sender]": SendingConfig,
     "[sender.reconciliation]": ReconcilePolicy,
+    "[ibkr]": IbkrConfig,
+    "[[ibkr.contracts]]": ContractConfig,
     "[mt5]": Mt5Config,
     "[portfolio]": PortfolioConfig,
     "[[portfolio.accounts]]": AccountConfig,
     "[portfolio.archive]": ArchiveConfig,
     "[gateway]": GatewayConfig,
 }
-EMPTY: tuple[str, ...] = ("ibkr", "feed_ibkr", "feed_mt5")
+EMPTY: tuple[str, ...] = ("feed_ibkr", "feed_mt5")
 """Sections that may be there and have no keys of their own."""
 
 TOML = {
@@ -96,7 +99,16 @@ TOML = {
     "Decimal": "decimal",
     "Any": "anything",
 }
-CHOICES = {"AssetClass": AssetClass, "OnTrip": OnTrip, "Policy": Policy, "PriceType": PriceType, "SizingMethod": SizingMethod}
+CHOICES = {
+    "AssetClass": AssetClass,
+    "MarketDataType": MarketDataType,
+    "OnTrip": OnTrip,
+    "Policy": Policy,
+    "PriceType": PriceType,
+    "Region": Region,
+    "SecType": SecType,
+    "SizingMethod": SizingMethod,
+}
 UNITS = {"_ms": "milliseconds", "_s": "seconds", "_fraction": "fraction, 0.01 = 1 %"}
 PLAIN = {
     "[book].name": "Part of every Redis key and of every row.",
@@ -129,6 +141,18 @@ PLAIN = {
     "[sender].reconciliation": "See `[sender.reconciliation]`.",
     "[sender.reconciliation].minor": "What follows a minor difference.",
     "[sender.reconciliation].critical": "What follows a critical one.",
+    "[ibkr].host": "Of the Gateway or TWS; its API knows no password, so keep it to this machine or its own network.",
+    "[ibkr].feed_client_id": "Of the feed's session.",
+    "[ibkr].request_timeout_s": "For the answer to one question.",
+    "[ibkr].ping_interval_s": "Between two pings.",
+    "[ibkr].reconnect_min_s": "Before the first attempt to connect again; doubles with each that fails.",
+    "[ibkr].reconnect_max_s": "Between two attempts, however many have failed.",
+    "[ibkr].history_per_10_min": "Questions to the history; the Gateway refuses more than 60.",
+    "[ibkr].contracts": "See `[[ibkr.contracts]]`.",
+    "[[ibkr.contracts]].strike": "Of an option.",
+    "[[ibkr.contracts]].right": "Of an option: call or put.",
+    "[[ibkr.contracts]].trading_class": "Tells apart contracts of one symbol (`NQ` and its weekly options).",
+    "[[ibkr.contracts]].local_symbol": "Theirs for one contract (`NQZ6`), instead of symbol and expiry.",
     "[router].limits": "See `[router.limits]`.",
     "[router].symbol_limits": "See `[[router.symbol_limits]]`.",
     "[router].strategy_limits": "See `[[router.strategy_limits]]`.",

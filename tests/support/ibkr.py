@@ -14,8 +14,8 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from barque.config import load_section
-from barque.instruments import Instrument
 from barque.errors import VenueRefused, VenueUnavailable
+from barque.instruments import Instrument
 from barque.messages import ClockTicked, Message, ModifyOrder, RejectReason, SubmitOrder
 from barque.venue import Connected, Disconnected, Executed, Rejected, VenueAccount, VenueEvent
 from router.core.orders import cancel_of
@@ -239,4 +239,3 @@ class Sender:
 
 def _ids(effect: Any) -> tuple[str, ...]:
     return tuple(order.order_id for order, _ in effect.orders) if isinstance(effect, Send) else (effect.request.order_id,)
-
