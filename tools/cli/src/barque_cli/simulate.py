@@ -6,6 +6,7 @@ Not:  the simulators themselves (`simulators`), which are imported when they are
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import Annotated
 
@@ -37,7 +38,7 @@ def mt5(
     from simulators.mt5.module import NAME
     from simulators.mt5.walk import Walk
 
-    names = [each.strip() for each in symbols.split(",") if each.strip()]
+    names = _listed(symbols)
     simulator = Mt5Simulator(names, balance=balance, zone=zone, port=port, hedging=not netting)
     sys.modules[NAME] = simulator.module  # clients that pickle what they get need its types importable here
     with simulator:
@@ -53,6 +54,40 @@ def mt5(
         wait_for_interrupt()
         walk.stop()
         console.print(f"{len(simulator.book.trades())} deals; balance {simulator.book.balance:.2f} {account.currency}")
+
+
+@app.command()
+def tws(
+    port: Annotated[int, typer.Option(help="On loopback, as a Gateway of a paper account has it; 0: any free one.")] = 4002,
+    symbols: SymbolsOption = "USDJPY,EURUSD,SPY,NQ",
+    account: Annotated[str, typer.Option(help="Comma-separated, where the login has several.")] = "DU1234567",
+    cash: Annotated[int, typer.Option(help="Of each account, in USD.")] = 1_000_000,
+    delayed: Annotated[bool, typer.Option("--delayed", help="A login that may see delayed data only.")] = False,
+    read_only: Annotated[bool, typer.Option("--read-only", help="The API is read-only.")] = False,
+    seed: SeedOption = 7,
+    ticks_per_s: RateOption = 2.0,
+) -> None:
+    """A TWS or Gateway of Interactive Brokers, for any client of its socket API."""
+    import asyncio
+
+    from barque_cli.simulate_tws import Wanted, serve
+
+    wanted = Wanted(
+        port=port,
+        names=tuple(_listed(symbols)),
+        accounts=tuple(_listed(account)),
+        cash=cash,
+        delayed=delayed,
+        read_only=read_only,
+        seed=seed,
+        ticks_per_s=ticks_per_s,
+    )
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(serve(wanted, console.print))
+
+
+def _listed(text: str) -> list[str]:
+    return [each.strip() for each in text.split(",") if each.strip()]
 
 
 def wait_for_interrupt() -> None:

@@ -43,6 +43,13 @@ class Hours(msgspec.Struct, frozen=True):
                     found.append((opens, closes))
         return found
 
+    def spans(self, start_s: int, end_s: int) -> list[tuple[int, int]]:
+        """The parts of [start, end) in which it is open, epoch seconds, in time order."""
+        days = max(0, end_s - start_s) // 86_400 + 3
+        openings = [(int(opens.timestamp()), int(closes.timestamp())) for opens, closes in self.around(start_s * NS_PER_S, days)]
+        cut = [(max(opens, start_s), min(closes, end_s)) for opens, closes in openings]
+        return [(opens, closes) for opens, closes in cut if opens < closes]
+
     def open_at(self, now_ns: int) -> bool:
         now = datetime.fromtimestamp(now_ns / NS_PER_S, UTC)
         return any(opens <= now < closes for opens, closes in self.around(now_ns, 1))

@@ -9,22 +9,27 @@ and it joins what happens later without a step. What happens since the simulator
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from math import exp
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from simulators.market.chance import seeded
+from simulators.market.chance import Chance, seeded
 from simulators.tws.catalogue import Listing
 from simulators.tws.hours import NS_PER_S
-from simulators.tws.market import Candle, Cell, Lane
+from simulators.tws.market import CELL_S, Candle, Cell, Lane
 
 MINUTE = 60
 DAY = 86_400
-SPREAD_STEPS = 2
+NOON = 15 * 3_600
+"""UTC; a time at which every market's day is the date."""
 MOVE_PER_MINUTE = 1.9e-4
+MOVE_PER_DAY = 7e-3
+MINUTES_FOR_DAYS = 60
+"""Before so many days the made-up past has days only: no bars that are shorter."""
 BAR_SIZES = {
     "1 secs": 1, "5 secs": 5, "10 secs": 10, "15 secs": 15, "30 secs": 30,
     "1 min": 60, "2 mins": 120, "3 mins": 180, "5 mins": 300, "10 mins": 600, "15 mins": 900, "20 mins": 1200, "30 mins": 1800,
@@ -48,63 +53,111 @@ class PastBar(msgspec.Struct, frozen=True):
     count: int
 
 
+class _Path(msgspec.Struct):
+    """A listing's made-up prices, backwards: `closes[i]` is the price i steps (minutes, or days) before the first."""
+
+    chance: Chance
+    move: float
+    closes: array[float]
+    wicks: array[float]
+    """Two per step, parts of a typical move: how far beyond open and close it reached, up and down."""
+
+    def reach(self, steps: int) -> None:
+        """Make it at least so long. Always continued in the same order, so that its length changes nothing."""
+        while len(self.closes) <= steps:
+            self.closes.append(self.closes[-1] * exp(-self.move * self.chance.normal()))
+            self.wicks.append(self.chance.uniform())
+            self.wicks.append(self.chance.uniform())
+
+
 class Past:
-    """The made-up part, of all listings."""
+    """History of all listings."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
-        self._closes: dict[int, list[float]] = {}
+        self._paths: dict[tuple[int, str], _Path] = {}
 
     def bars(self, lane: Lane, what: str, seconds: int, start_s: int, end_s: int, rth: bool = False) -> list[PastBar]:
         """Bars that begin in [start, end)."""
-        zone = ZoneInfo(lane.listing.hours.zone)
         buckets: dict[int, list[Candle]] = {}
-        for cell in self.cells(lane, start_s, end_s, rth):
-            candle = _of(cell, what)
-            if candle is not None:
-                key = cell.start_s // seconds * seconds if seconds < DAY else _bucket(cell.start_s, seconds, zone)
-                buckets.setdefault(key, []).append(candle)
+        if seconds >= DAY and not lane.loaded:
+            for at_s, candle in self._days(lane, what, start_s, end_s):
+                buckets.setdefault(_bucket(at_s, seconds, lane.listing), []).append(candle)
+        for at_s, candle in self._candles(lane, what, (start_s, end_s), rth, fine=seconds < MINUTE):
+            key = at_s // seconds * seconds if seconds < DAY else _bucket(at_s, seconds, lane.listing)
+            buckets.setdefault(key, []).append(candle)
         return [_merged(start, candles, what) for start, candles in sorted(buckets.items())]
 
-    def cells(self, lane: Lane, start_s: int, end_s: int, rth: bool) -> Iterator[Cell]:
-        """Everything known of [start, end), oldest first."""
-        begun_s = lane.begun_ns // NS_PER_S
+    def _candles(self, lane: Lane, what: str, span: tuple[int, int], rth: bool, fine: bool) -> Iterator[tuple[int, Candle]]:
+        """Everything known of [start, end), oldest first; `fine`: five seconds at a time where it is made up."""
+        start_s, end_s = span
         hours = lane.listing.liquid_hours if rth else lane.listing.hours
-        edge = lane.loaded[0].start_s if lane.loaded else begun_s
+        edge = lane.loaded[0].start_s if lane.loaded else lane.begun_ns // NS_PER_S
+        deep = lane.begun_ns // NS_PER_S - MINUTES_FOR_DAYS * DAY
         if start_s < edge:
-            yield from self._made_up(lane, start_s, min(end_s, edge), rth)
+            for minute, candle in self._made_up(lane, what, hours.spans(max(start_s, deep), min(end_s, edge))):
+                yield from _fifths(minute, candle) if fine else ((minute, candle),)
+        spans = hours.spans(start_s, end_s) if rth else [span]
         for cell in (*lane.loaded, *lane.cells):
-            if start_s <= cell.start_s < end_s and (not rth or hours.open_at(cell.start_s * NS_PER_S)):
-                yield cell
+            known = _of(cell, what)
+            if known is not None and any(opens <= cell.start_s < closes for opens, closes in spans):
+                yield cell.start_s, known
 
-    def _made_up(self, lane: Lane, start_s: int, end_s: int, rth: bool) -> Iterator[Cell]:
-        listing = lane.listing
-        hours = listing.liquid_hours if rth else listing.hours
+    def _made_up(self, lane: Lane, what: str, spans: list[tuple[int, int]]) -> Iterator[tuple[int, Candle]]:
         last = lane.begun_ns // NS_PER_S // MINUTE
-        days = (end_s - start_s) // DAY + 3
-        for opens, closes in hours.around(start_s * NS_PER_S - DAY * NS_PER_S, days + 2):
-            first_s = max(int(opens.timestamp()), -(-start_s // MINUTE) * MINUTE)
-            for minute in range(first_s // MINUTE, min(int(closes.timestamp()), end_s, last * MINUTE) // MINUTE):
-                yield self._minute(listing, minute, last)
+        path = self._path(lane.listing, "minutes", MOVE_PER_MINUTE, float(lane.listing.first_price))
+        for opens_s, closes_s in spans:
+            for minute in range(-(-opens_s // MINUTE), min(closes_s // MINUTE, last)):
+                path.reach(last - minute)
+                yield minute * MINUTE, _step(lane.listing, path, last - minute, what)
 
-    def _minute(self, listing: Listing, minute: int, last: int) -> Cell:
-        closes = self._closes.setdefault(listing.con_id, [float(listing.first_price)])
-        while len(closes) <= last - minute:
-            chance = seeded(self._seed, listing.name, last - len(closes))
-            closes.append(closes[-1] * exp(-MOVE_PER_MINUTE * chance.normal()))
-        step = float(listing.tick) / (5 if listing.is_fx else 1)
-        begin, end = closes[last - minute], closes[last - minute - 1]
-        chance = seeded(self._seed, listing.name, minute, "wick")
-        reach = begin * MOVE_PER_MINUTE / 2
-        prices = (begin, max(begin, end) + reach * chance.uniform(), min(begin, end) - reach * chance.uniform(), end)
-        low, high = (_candle(round(round(p / step + by) * step, 9) for p in prices) for by in (0, SPREAD_STEPS))
-        mid = _between(low, high)
-        trades = None
-        if not listing.is_fx:
-            trades = Candle(*_prices(low))
-            trades.volume, trades.count = float(1 + int(chance.uniform() * 500)), 1 + int(chance.uniform() * 50)
-            trades.value = trades.volume * (trades.high + trades.low) / 2
-        return Cell(minute * MINUTE, MINUTE, low, high, mid, trades)
+    def _days(self, lane: Lane, what: str, start_s: int, end_s: int) -> Iterator[tuple[int, Candle]]:
+        """Weekdays before the minutes begin."""
+        last = lane.begun_ns // NS_PER_S // DAY - MINUTES_FOR_DAYS
+        minutes = self._path(lane.listing, "minutes", MOVE_PER_MINUTE, float(lane.listing.first_price))
+        minutes.reach(MINUTES_FOR_DAYS * DAY // MINUTE)
+        path = self._path(lane.listing, "days", MOVE_PER_DAY, minutes.closes[MINUTES_FOR_DAYS * DAY // MINUTE])
+        for day in range(-(-start_s // DAY), min(end_s // DAY, last)):
+            path.reach(last - day)
+            if (day + 3) % 7 < 5:  # day 0 was a Thursday
+                yield day * DAY + NOON, _step(lane.listing, path, last - day, what)
+
+    def _path(self, listing: Listing, steps: str, move: float, first: float) -> _Path:
+        key = (listing.con_id, steps)
+        if key not in self._paths:
+            self._paths[key] = _Path(seeded(self._seed, listing.name, steps), move, array("d", [first]), array("d"))
+        return self._paths[key]
+
+
+def _step(listing: Listing, path: _Path, ago: int, what: str) -> Candle:
+    """The candle of the step that began so many steps before the first price."""
+    step = float(listing.tick) / (5 if listing.is_fx else 1)
+    begin, end = path.closes[ago], path.closes[ago - 1]
+    up, down = path.wicks[2 * ago - 2], path.wicks[2 * ago - 1]
+    reach = begin * path.move / 2
+    prices = (begin, max(begin, end) + reach * up, min(begin, end) - reach * down, end)
+    bid = [round(price / step) for price in prices]
+    wide = {"BID": (0, 0, 0, 0), "ASK": (2, 2, 2, 2), "MIDPOINT": (1, 1, 1, 1), "BID_ASK": (0, 2, 0, 2)}.get(what, (0, 0, 0, 0))
+    candle = _candle(round((ticks + more) * step, 9) for ticks, more in zip(bid, wide, strict=True))
+    if what in ("TRADES", "ADJUSTED_LAST"):
+        candle.volume, candle.count = float(1 + int(500 * up)), 1 + int(50 * down)
+        candle.value = candle.volume * (candle.high + candle.low) / 2
+    return candle
+
+
+def _fifths(minute_s: int, whole: Candle) -> Iterator[tuple[int, Candle]]:
+    """A made-up minute in cells of five seconds: its price goes to one extreme, to the other, and to its close."""
+    slots = MINUTE // CELL_S
+    low_first = whole.open < whole.close
+    turns = (whole.open, whole.low, whole.high, whole.close) if low_first else (whole.open, whole.high, whole.low, whole.close)
+    legs = slots // 3
+    points = [turns[i // legs] + (turns[i // legs + 1] - turns[i // legs]) * (i % legs) / legs for i in range(slots)]
+    points = [round(point, 9) for point in (*points, whole.close)]
+    for slot in range(slots):
+        before, after = points[slot], points[slot + 1]
+        part = Candle(before, max(before, after), min(before, after), after)
+        part.volume, part.value, part.count = whole.volume / slots, whole.value / slots, -(-whole.count // slots)
+        yield minute_s + slot * CELL_S, part
 
 
 def _prices(candle: Candle) -> tuple[float, float, float, float]:
@@ -147,13 +200,17 @@ def _merged(start_s: int, candles: Iterable[Candle], what: str) -> PastBar:
     )
 
 
-def _bucket(at_s: int, seconds: int, zone: ZoneInfo) -> int:
-    """Of a day, a week or a month: midnight UTC of the first day of it, by the date in the market's zone."""
-    day = datetime.fromtimestamp(at_s, UTC).astimezone(zone).date()
+def _bucket(at_s: int, seconds: int, listing: Listing) -> int:
+    """Of a day, a week or a month: midnight UTC of its first day. An evening session belongs to the day on which it ends."""
+    zone, opens = ZoneInfo(listing.hours.zone), listing.hours.sessions[0].opens
+    local = datetime.fromtimestamp(at_s, UTC).astimezone(zone)
+    if opens.hour >= 12:
+        local += timedelta(hours=24 - opens.hour, minutes=-opens.minute)
+    day = local.date()
     if seconds == 30 * DAY:
         day = day.replace(day=1)
     ordinal = day.toordinal() - (day.weekday() if seconds == 7 * DAY else 0)
-    return (ordinal - datetime(1970, 1, 1, tzinfo=UTC).toordinal()) * DAY
+    return (ordinal - date(1970, 1, 1).toordinal()) * DAY
 
 
 def told(start_s: int, seconds: int, format_date: int, zone: str) -> str:
