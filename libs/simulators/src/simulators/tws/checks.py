@@ -47,6 +47,8 @@ def wording(terms: PlaceOrder) -> Refusal | None:
         return Refusal(321, f"Error validating request.-'bW' : cause - {terms.order_type} order without its price")
     if terms.order_type.startswith("TRAIL") and terms.aux_price is None and terms.trailing_percent is None:
         return Refusal(321, "Error validating request.-'bW' : cause - Trailing amount or percentage is missing")
+    if terms.order_type == "TRAIL LIMIT" and terms.limit_offset is None:
+        return Refusal(321, "Error validating request.-'bW' : cause - Limit price offset is missing")
     return None
 
 

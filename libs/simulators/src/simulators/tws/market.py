@@ -77,6 +77,8 @@ class Lane:
         """Of the day before."""
         self.switched: bool | None = None
         """Opened or closed by hand; None: always open, or by its hours where the simulator keeps them."""
+        self.halted = False
+        """Nothing trades, the quote stands."""
         self.cells: deque[Cell] = deque(maxlen=MAX_CELLS)
         self.ticks: deque[Tick] = deque(maxlen=MAX_TICKS)
         self.loaded: list[Cell] = []

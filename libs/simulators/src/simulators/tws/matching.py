@@ -46,12 +46,18 @@ class Exchange:
         self._tell = tell
         self._orders: dict[tuple[int, int], Order] = {}
         """By client and order id; done ones too, so that an id is never taken twice."""
+        self._open: dict[int, Order] = {}
+        """By permanent id, in the order of their arrival at the exchange."""
+        self._families: dict[tuple[int, int], list[Order]] = {}
+        """Children, by client and parent id."""
         self._working: dict[int, list[Order]] = {}
         """By listing, in the order of their arrival."""
         self._highest: dict[int, int] = {}
         self._plans: dict[str, list[Decimal]] = {}
         self._perm_id = 1_250_000_000
         self._execs = 0
+        self.match_sizes = False
+        """Fill no more at a time than is quoted."""
 
     # --- what clients ask -----------------------------------------------------------------------------------------
 
@@ -93,7 +99,7 @@ class Exchange:
 
     def match(self, lane: Lane) -> None:
         """Every order of this lane against its quote and last trade."""
-        if self._working.get(lane.listing.con_id) and self._market.is_open(lane):
+        if self._working.get(lane.listing.con_id) and self._market.is_open(lane) and not lane.halted:
             for order in list(self._working[lane.listing.con_id]):
                 self._match(order, lane)
 
@@ -138,6 +144,7 @@ class Exchange:
     def adopt(self, order: Order) -> None:
         """An order that came from elsewhere: by hand in TWS, or from another client."""
         self._orders[order.key] = order
+        self._accounts[order.account].orders.append(order)
         self._start(order)
 
     # --- questions ------------------------------------------------------------------------------------------------
@@ -148,7 +155,7 @@ class Exchange:
 
     def open_orders(self) -> Iterator[Order]:
         """Oldest first; not those that wait for their transmission."""
-        return (order for order in list(self._orders.values()) if order.is_open)
+        return (order for order in list(self._open.values()) if order.is_open)
 
     def next_order_id(self) -> int:
         """One more than any id that was ever used."""
@@ -159,9 +166,14 @@ class Exchange:
         return self._perm_id
 
     def forget_untransmitted(self) -> None:
-        """As a restart of the Gateway does."""
+        """What waits for its transmission is not kept over a restart of the Gateway."""
         for key in [key for key, order in self._orders.items() if order.status == "Held"]:
             del self._orders[key]
+
+    def reset_order_ids(self) -> None:
+        """As the button in TWS does: ids begin at 1 again; those of open orders stay taken."""
+        self._highest.clear()
+        self._orders = {key: order for key, order in self._orders.items() if order.is_open or order.status == "Held"}
 
     # --- taking an order ------------------------------------------------------------------------------------------
 
@@ -181,6 +193,8 @@ class Exchange:
     def _take(self, terms: PlaceOrder, listing: Listing, client_id: int, account: str) -> Refusal | None:
         if self._limits.rising_order_ids and terms.order_id <= self._highest.get(client_id, 0):
             return Refusal(103, "Duplicate order id")
+        if terms.parent_id and (client_id, terms.parent_id) not in self._orders:
+            return Refusal(135, f"Can't find order with id ={terms.parent_id}")
         mine = (order for order in self.open_orders() if order.account == account)
         refusal = checks.crowd(terms, listing, mine, self._limits.orders_per_side)
         if refusal is not None:
@@ -189,6 +203,8 @@ class Exchange:
         self._highest[client_id] = max(self._highest.get(client_id, 0), terms.order_id)
         self._orders[order.key] = order
         self._accounts[account].orders.append(order)
+        if terms.parent_id:
+            self._families.setdefault((client_id, terms.parent_id), []).append(order)
         if terms.tif == "":
             text = "Order TIF was set to DAY based on order preset."
             self._tell(Said(client_id, terms.order_id, 10349, text))
@@ -223,6 +239,7 @@ class Exchange:
         order.status = "PreSubmitted"
         order.expires_ns = self._expiry(order)
         self._working.setdefault(order.listing.con_id, []).append(order)
+        self._open[order.perm_id] = order
         margin = self._margin_refusal(order)
         if margin is not None:
             self.end(order, "Cancelled", margin.text, margin.code)
@@ -232,7 +249,7 @@ class Exchange:
         self._stand(order)
         self._notices(order, lane)
         self._tell(Changed(order))
-        if self._market.is_open(lane):
+        if self._market.is_open(lane) and not lane.halted:
             self._match(order, lane, arriving=True)
         if order.is_open and order.terms.tif in ("IOC", "FOK"):
             self.end(order, "Cancelled", reason="")
@@ -327,8 +344,8 @@ class Exchange:
 
     def _price(self, order: Order, lane: Lane, arriving: bool) -> Decimal | None:
         market = lane.exact(order.is_buy)
-        limit = order.terms.limit_price
-        if market is None or order.terms.order_type not in ("LMT", "STP LMT", "LIT", "TRAIL LIMIT") or limit is None:
+        limit = order.limit
+        if market is None or limit is None:
             return market
         if market > limit if order.is_buy else market < limit:
             return None
@@ -338,6 +355,9 @@ class Exchange:
         if not order.fill_plan:
             return NOTHING
         most = order.remaining
+        if self.match_sizes:
+            lane = self._market.lane(order.listing)
+            most = min(most, Decimal(repr(lane.ask_size if order.is_buy else lane.bid_size)))
         if parent is not None:
             most = min(most, parent.filled - sum((child.filled for child in self._children(parent)), NOTHING))
         return min(order.fill_plan.pop(0), most) if order.fill_plan[0] != ALL else most
@@ -392,6 +412,7 @@ class Exchange:
         working = self._working.get(order.listing.con_id, [])
         if order in working:
             working.remove(order)
+        self._open.pop(order.perm_id, None)
 
     # --- families -------------------------------------------------------------------------------------------------
 
@@ -399,13 +420,7 @@ class Exchange:
         return self._orders.get((order.client_id, order.terms.parent_id)) if order.terms.parent_id else None
 
     def _children(self, order: Order) -> list[Order]:
-        if not order.order_id:
-            return []
-        return [
-            child
-            for child in list(self._orders.values())
-            if child.client_id == order.client_id and child.terms.parent_id == order.order_id
-        ]
+        return list(self._families.get((order.client_id, order.order_id), ()))
 
     def _shrink_group(self, order: Order, quantity: Decimal) -> None:
         """What a fill takes from the others of its OCA group, or of its bracket."""
@@ -427,12 +442,18 @@ class Exchange:
                 self._tell(Changed(other))
 
     def _ended(self, order: Order) -> None:
-        """A parent that ends: its children end with it, or keep what it has filled."""
-        for child in self._children(order):
+        """A parent that ends: its children keep what it has filled and they have not, or end with it."""
+        children = self._children(order)
+        left = order.filled - sum((child.filled for child in children), NOTHING)
+        for child in children:
             if child.status == "Held":
                 child.status, child.done_ns = "Cancelled", self._clock()
-            elif child.is_open and not order.filled:
+            elif child.is_open and left <= 0 and child.filled:
+                child.quantity = child.filled
+                self._done(child)
+                self._tell(Changed(child))
+            elif child.is_open and left <= 0:
                 self.end(child, "Cancelled", reason="")
-            elif child.is_open and child.quantity > order.filled:
-                child.quantity = max(order.filled, child.filled)
+            elif child.is_open and child.remaining > left:
+                child.quantity = child.filled + left
                 self._tell(Changed(child))

@@ -16,6 +16,7 @@ import msgspec
 
 from simulators.tws import replies
 from simulators.tws.orders import Execution, Order
+from simulators.tws.place_order import PlaceOrder
 
 if TYPE_CHECKING:
     from simulators.tws.server import TwsSimulator
@@ -162,21 +163,49 @@ class Mishaps:
         self._server.settle()
         return execution
 
-    def repeat(self, execution: Execution) -> None:
-        """The same execution once more, with the same id."""
-        order = execution.order
-        self._server.emit(replies.execution_details(-1, execution), client_id=order.client_id)
-        self._server.emit(replies.commission_report(execution), client_id=order.client_id)
+    def repeat(self, execution: Execution, client_id: int | None = None) -> None:
+        """The same execution once more, with the same id: to its client, or to another one too."""
+        to = execution.order.client_id if client_id is None else client_id
+        self._server.emit(replies.execution_details(-1, execution), replies.commission_report(execution), client_id=to)
+
+    def enter_by_hand(self, name: str, action: Literal["BUY", "SELL"], quantity: int, limit: Decimal | None = None) -> Order:
+        """An order from the window of TWS: no client's, id 0."""
+        server = self._server
+        listing = server.catalogue.named(name)
+        terms = PlaceOrder(
+            order_id=0,
+            contract=listing.contract(),
+            action=action,
+            quantity=Decimal(quantity),
+            order_type="MKT" if limit is None else "LMT",
+            limit_price=limit,
+            tif="GTC",
+            account=server.account_names[0],
+        )
+        order = Order(
+            terms=terms,
+            listing=listing,
+            account=terms.account,
+            client_id=0,
+            order_id=0,
+            perm_id=server.exchange.new_perm_id(),
+            quantity=terms.quantity,
+            placed_ns=server.now_ns(),
+        )
+        server.exchange.adopt(order)
+        server.settle()
+        return order
 
     def correct(self, execution: Execution, price: Decimal) -> Execution:
         """The broker corrects a fill: the same id with a higher last part. The account is booked anew."""
         number = int(execution.exec_id.rpartition(".")[2]) + 1
-        corrected = msgspec.structs.replace(execution, exec_id=f"{execution.root}.{number:02d}", price=price, average=price)
-        account = self._server.accounts[execution.order.account]
-        account.executions.append(corrected)
-        account.book_anew()
         order = execution.order
         order.value += (price - execution.price) * execution.quantity
+        exec_id = f"{execution.root}.{number:02d}"
+        corrected = msgspec.structs.replace(execution, exec_id=exec_id, price=price, average=order.average)
+        account = self._server.accounts[order.account]
+        account.executions.append(corrected)
+        account.book_anew()
         self._server.emit(replies.execution_details(-1, corrected), client_id=order.client_id)
         self._server.emit(replies.commission_report(corrected), client_id=order.client_id)
         self._server.account_desk.touched(order.account, order.listing.con_id)

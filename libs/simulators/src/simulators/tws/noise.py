@@ -33,6 +33,8 @@ class Noise(msgspec.Struct, kw_only=True):
     """A `completedOrder` after each order that is filled."""
     unsolicited_open_orders: bool = False
     """Open orders are told on connecting, though nobody asked."""
+    late_ticks: bool = False
+    """One more tick after a subscription was cancelled."""
     farm_notices: bool = True
     """2104, 2106 and 2158 on connecting."""
 
@@ -49,6 +51,7 @@ class Noise(msgspec.Struct, kw_only=True):
             pieces="random",
             unsolicited_completed=True,
             unsolicited_open_orders=True,
+            late_ticks=True,
         )
 
 

@@ -74,7 +74,18 @@ class Order(msgspec.Struct, kw_only=True, eq=False):
 
     @property
     def key(self) -> tuple[int, int]:
-        return (self.client_id, self.order_id)
+        """Orders entered by hand have no id of their own."""
+        return (self.client_id, self.order_id if self.order_id > 0 else -self.perm_id)
+
+    @property
+    def limit(self) -> Decimal | None:
+        """Its limit, once triggered; None for what trades at the market."""
+        terms = self.terms
+        if terms.order_type in ("LMT", "STP LMT", "LIT"):
+            return terms.limit_price
+        if terms.order_type == "TRAIL LIMIT" and self.stop is not None and terms.limit_offset is not None:
+            return self.stop + terms.limit_offset if self.is_buy else self.stop - terms.limit_offset
+        return None
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,28 +27,29 @@ class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True):
     action: str
     quantity: Decimal
     order_type: str
-    limit_price: Decimal | None
-    aux_price: Decimal | None
+    limit_price: Decimal | None = None
+    aux_price: Decimal | None = None
     """The stop price, the trailing amount or the trigger, as the type has it."""
-    tif: str
-    oca_group: str
-    account: str
-    open_close: str
-    origin: int
-    order_ref: str
-    transmit: bool
-    parent_id: int
-    outside_rth: bool
-    hidden: bool
-    good_after: str
-    good_till: str
-    oca_type: int
-    all_or_none: bool
-    min_quantity: Decimal | None
-    trail_stop_price: Decimal | None
-    trailing_percent: Decimal | None
-    what_if: bool
-    cash_quantity: Decimal | None
+    tif: str = "DAY"
+    oca_group: str = ""
+    account: str = ""
+    open_close: str = "O"
+    origin: int = 0
+    order_ref: str = ""
+    transmit: bool = True
+    parent_id: int = 0
+    outside_rth: bool = False
+    hidden: bool = False
+    good_till: str = ""
+    oca_type: int = 0
+    all_or_none: bool = False
+    min_quantity: Decimal | None = None
+    trail_stop_price: Decimal | None = None
+    trailing_percent: Decimal | None = None
+    what_if: bool = False
+    cash_quantity: Decimal | None = None
+    limit_offset: Decimal | None = None
+    """Of `TRAIL LIMIT`: how far behind its stop the limit is."""
     unsupported: str = ""
     """What in it this simulator does not trade."""
 
@@ -71,7 +72,9 @@ def read_place_order(reader: Reader) -> PlaceOrder:
         found.append("a combination")
         _read_legs(reader)
     reader.skip(2)  # an obsolete field, discretionaryAmt
-    good_after, good_till = reader.string(), reader.string()
+    if reader.string():
+        found.append("a time before which it is not active")
+    good_till = reader.string()
     reader.skip(7)  # faGroup, faMethod, faPercentage, modelCode, shortSaleSlot, designatedLocation, exemptCode
     oca_type = reader.integer()
     reader.skip(2)  # rule80A, settlingFirm
@@ -106,8 +109,12 @@ def read_place_order(reader: Reader) -> PlaceOrder:
         reader.skip(5)
     if _read_conditions(reader):
         found.append("conditions")
-    reader.skip(10)  # adjustedOrderType … softDollarTier
+    reader.skip(2)  # adjustedOrderType, triggerPrice
+    limit_offset = reader.decimal()
+    reader.skip(7)  # adjustedStopPrice … softDollarTier
     cash_quantity = reader.decimal()
+    if cash_quantity:
+        found.append("an amount of cash")
     reader.skip(13)  # mifid2DecisionMaker … manualOrderTime
     _read_tail(reader, contract, order_type)
     return PlaceOrder(
@@ -128,7 +135,6 @@ def read_place_order(reader: Reader) -> PlaceOrder:
         parent_id=parent_id,
         outside_rth=outside_rth,
         hidden=hidden,
-        good_after=good_after,
         good_till=good_till,
         oca_type=oca_type,
         all_or_none=all_or_none,
@@ -137,6 +143,7 @@ def read_place_order(reader: Reader) -> PlaceOrder:
         trailing_percent=trailing_percent,
         what_if=what_if,
         cash_quantity=cash_quantity,
+        limit_offset=limit_offset,
         unsupported=" and ".join(found),
     )
 

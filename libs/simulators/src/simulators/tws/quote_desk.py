@@ -165,8 +165,11 @@ class QuoteDesk:
         return None
 
     def _cancel(self, session: ApiSession, request: requests.WithId) -> None:
-        if self._lines.pop((session, request.req_id), None) is None:
+        line = self._lines.pop((session, request.req_id), None)
+        if line is None:
             session.say(replies.error(request.req_id, 300, f"Can't find EId with tickerId:{request.req_id}"))
+        elif self._server.noise.late_ticks:
+            session.say((1, 6, line.req_id, line.tick_id(1), line.lane.bid, line.lane.bid_size, 1))
         self._index()
 
     def _stream(self, session: ApiSession, request: requests.TickByTick) -> None:
@@ -236,6 +239,11 @@ class QuoteDesk:
         """The market opened or closed: while it is closed there is no quote, but for frozen data."""
         for line in self._hearers(lane)[0]:
             self._show_all(line)
+
+    def halted(self, lane: Lane) -> None:
+        """Trading was halted or goes on."""
+        for line in self._hearers(lane)[0]:
+            line.session.say((45, 6, line.req_id, 49, 1.0 if lane.halted else 0.0))
 
     def _hearers(self, lane: Lane) -> tuple[list[Line], list[TickStream]]:
         return ([], []) if self.is_silent(lane) else self._by_lane.get(lane.listing.con_id, ([], []))

@@ -88,7 +88,7 @@ def open_order(order: Order, margins: Margins | None = None, commission: bool = 
         terms.outside_rth,
         terms.hidden,
         0,  # discretionaryAmt
-        terms.good_after,
+        "",  # goodAfterTime
         f"{order.perm_id}.0/{order.account}/100",
         *("", "", ""),  # faGroup, faMethod, faPercentage
         "",  # modelCode
@@ -130,7 +130,11 @@ def open_order(order: Order, margins: Margins | None = None, commission: bool = 
         "",  # warningText
         *(0, 0),  # randomizeSize, randomizePrice
         0,  # conditions
-        *("None", "", order.stop if terms.order_type.startswith("TRAIL") else None, "", "", "", "", 0),  # adjusted order
+        "None",  # adjustedOrderType
+        "",  # triggerPrice
+        order.stop if terms.order_type.startswith("TRAIL") else None,
+        terms.limit_offset,
+        *("", "", "", 0),  # adjusted stop, its limit, trailing amount and unit
         *("", "", ""),  # softDollarTier
         terms.cash_quantity or 0,
         *(0, 0, 0, ""),  # dontUseAutoPriceForHedge, isOmsContainer, discretionaryUpToLimitPrice, usePriceMgmtAlgo
@@ -161,7 +165,7 @@ def completed_order(order: Order, blank_ref: bool = False) -> Message:
         terms.outside_rth,
         terms.hidden,
         0,
-        terms.good_after,
+        "",  # goodAfterTime
         *("", "", ""),  # faGroup, faMethod, faPercentage
         "",  # modelCode
         terms.good_till,

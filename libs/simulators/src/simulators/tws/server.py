@@ -212,6 +212,21 @@ class TwsSimulator:
         self.exchange.match(lane)
         self.settle()
 
+    def halt(self, name: str, halted: bool = True) -> None:
+        """A trading halt: nothing matches; or its end."""
+        lane = self.market.named(name)
+        lane.halted = halted
+        self.quotes.halted(lane)
+        self.exchange.match(lane)
+        self.settle()
+
+    def plan(self, key: str, *portions: Decimal | int) -> None:
+        """How the order with this reference, or every coming order on this listing, fills: one portion per match, then no more.
+
+        An order is matched when it arrives and at every quote and trade of its listing. Without portions nothing fills by itself.
+        """
+        self.exchange.plan(key, [Decimal(portion) for portion in portions])
+
     def switch_market(self, name: str, is_open: bool | None) -> None:
         """Open or close a listing's market by hand; None: as its hours have it, or always open."""
         lane = self.market.named(name)
@@ -229,6 +244,8 @@ class TwsSimulator:
     def opened(self, session: ApiSession) -> None:
         """A connection was accepted."""
         self.sessions.append(session)
+        if len(self.sessions) > self.limits.clients:
+            session.outbox.close()
         step = self.script.step("connect", -1, None)
         if step is not None and step.kind in ("drop", "close"):
             session.outbox.drop(reset=step.kind == "drop")
