@@ -409,7 +409,7 @@ async def test_15_history_is_paced(desk: Desk) -> None:
     _, ib = desk
     heard = errors(ib)
     request = (EURUSD, "", "60 S", "5 secs", "MIDPOINT", False, 2)
-    assert len(await ib.reqHistoricalDataAsync(*request)) == 12
+    assert len(await ib.reqHistoricalDataAsync(*request)) in (12, 13)
     assert len(await ib.reqHistoricalDataAsync(*request)) == 0
     assert heard[0][1] == 162 and "pacing violation" in heard[0][2]
 

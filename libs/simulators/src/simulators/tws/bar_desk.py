@@ -51,7 +51,7 @@ class BarDesk:
 
     def __init__(self, server: TwsSimulator) -> None:
         self._server = server
-        self.past = Past(server.seed)
+        self.past = Past(server.seed, server.keep_hours)
         self._pacing = HistoryPacing(server.limits)
         self.live: dict[tuple[ApiSession, int], LiveBars] = {}
         self.five: dict[tuple[ApiSession, int], FiveSeconds] = {}

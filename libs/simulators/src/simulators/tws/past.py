@@ -73,8 +73,10 @@ class _Path(msgspec.Struct):
 class Past:
     """History of all listings."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, keep_hours: bool) -> None:
+        """`keep_hours`: the past too had closed hours; else only where regular hours are asked for."""
         self._seed = seed
+        self._keep_hours = keep_hours
         self._paths: dict[tuple[int, str], _Path] = {}
 
     def bars(self, lane: Lane, what: str, seconds: int, start_s: int, end_s: int, rth: bool = False) -> list[PastBar]:
@@ -95,21 +97,26 @@ class Past:
         edge = lane.loaded[0].start_s if lane.loaded else lane.begun_ns // NS_PER_S
         deep = lane.begun_ns // NS_PER_S - MINUTES_FOR_DAYS * DAY
         if start_s < edge:
-            for minute, candle in self._made_up(lane, what, hours.spans(max(start_s, deep), min(end_s, edge))):
-                yield from _fifths(minute, candle) if fine else ((minute, candle),)
-        spans = hours.spans(start_s, end_s) if rth else [span]
+            made_up = (max(start_s, deep), min(end_s, edge))
+            spans = hours.spans(*made_up) if rth or self._keep_hours else [made_up]
+            for at_s, candle in self._made_up(lane, what, spans, fine):
+                if made_up[0] <= at_s < made_up[1]:
+                    yield at_s, candle
+        open_spans = hours.spans(start_s, end_s) if rth else [span]
         for cell in (*lane.loaded, *lane.cells):
             known = _of(cell, what)
-            if known is not None and any(opens <= cell.start_s < closes for opens, closes in spans):
+            if known is not None and any(opens <= cell.start_s < closes for opens, closes in open_spans):
                 yield cell.start_s, known
 
-    def _made_up(self, lane: Lane, what: str, spans: list[tuple[int, int]]) -> Iterator[tuple[int, Candle]]:
-        last = lane.begun_ns // NS_PER_S // MINUTE
+    def _made_up(self, lane: Lane, what: str, spans: list[tuple[int, int]], fine: bool) -> Iterator[tuple[int, Candle]]:
+        """Minutes that touch the spans, the one in which the lane began last; in cells of five seconds where `fine`."""
+        last = lane.begun_ns // NS_PER_S // MINUTE + 1
         path = self._path(lane.listing, "minutes", MOVE_PER_MINUTE, float(lane.listing.first_price))
         for opens_s, closes_s in spans:
-            for minute in range(-(-opens_s // MINUTE), min(closes_s // MINUTE, last)):
+            for minute in range(opens_s // MINUTE, min(-(-closes_s // MINUTE), last)):
                 path.reach(last - minute)
-                yield minute * MINUTE, _step(lane.listing, path, last - minute, what)
+                candle = _step(lane.listing, path, last - minute, what)
+                yield from _fifths(minute * MINUTE, candle) if fine else ((minute * MINUTE, candle),)
 
     def _days(self, lane: Lane, what: str, start_s: int, end_s: int) -> Iterator[tuple[int, Candle]]:
         """Weekdays before the minutes begin."""

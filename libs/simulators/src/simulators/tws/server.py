@@ -85,6 +85,7 @@ class TwsSimulator:
         self.now_ns: Callable[[], int] = clock or time.time_ns
         self.real_ns: Callable[[], int] = time.monotonic_ns
         self._strict = strict
+        self.keep_hours = keep_hours
         self.account_names = list(accounts)
         self.catalogue = catalogue_at(self.now_ns())
         self.market = Market(self.catalogue, self.now_ns, keep_hours)
