@@ -41,6 +41,7 @@ from router.config import (
     SymbolLimitsConfig,
 )
 from router.core.sending.config import Policy, ReconcilePolicy, SendingConfig
+from simulators.broker.venue import SimulatedConfig
 from strategy_host.config import StrategyHostConfig
 from venues.ibkr.config import ContractConfig, IbkrConfig, MarketDataType, Region, SecType
 from venues.mt5.config import Mt5Config
@@ -82,6 +83,7 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "[ibkr]": IbkrConfig,
     "[[ibkr.contracts]]": ContractConfig,
     "[mt5]": Mt5Config,
+    "[simulated]": SimulatedConfig,
     "[portfolio]": PortfolioConfig,
     "[[portfolio.accounts]]": AccountConfig,
     "[portfolio.archive]": ArchiveConfig,
@@ -136,6 +138,8 @@ PLAIN = {
     "[[barbuilder.bars]].symbols": "Each needs an `[[instruments]]` entry.",
     "[[barbuilder.bars]].interval": "A whole number and `s`, `m`, `h`, `d` or `w`, up to a week; or `tick:N`, `volume:N`, "
     "`value:N`, `range:N`, `renko:N` ([bars](bars.md)).",
+    "[simulated].port": "Where it listens.",
+    "[simulated].host": "Its address.",
     "[sender].account": "The broker's name for it; the same as `router.account`.",
     "[sender].max_requests_per_s": "In the long run.",
     "[sender].reconciliation": "See `[sender.reconciliation]`.",

@@ -38,6 +38,7 @@ SECTIONS = (
     "router",
     "paper",
     "sender",
+    "simulated",
     "ibkr",
     "mt5",
     "portfolio",
