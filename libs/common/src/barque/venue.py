@@ -38,6 +38,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     dedupe: Dedupe = "none"
     executions_back_s: int = 86_400
     """How far back `executions_since` can look."""
+    books_lag_s: float = 5.0
+    """So long may the books take to show what has happened; a look at them sooner proves nothing."""
 
 
 class VenueOrder(msgspec.Struct, frozen=True, kw_only=True):

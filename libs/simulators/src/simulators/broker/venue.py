@@ -89,6 +89,7 @@ class SimulatedVenue:
             modify=True,
             brackets=self._config.brackets,
             oco=self._config.brackets,
+            books_lag_s=0.0,
         )
 
     # -- the session --------------------------------------------------------------------------------------------------
@@ -111,19 +112,22 @@ class SimulatedVenue:
     async def _open(self) -> tuple[asyncio.StreamReader, VenueAccount]:
         config = self._config
         where = f"the simulated broker at {config.host}:{config.port}"
+        writer: asyncio.StreamWriter | None = None
         try:
             async with asyncio.timeout(config.timeout_s):
                 reader, writer = await asyncio.open_connection(config.host, config.port)
                 writer.write(pack(Hello(account=self._account)))
                 welcome = await read_frame(reader)
-        except (OSError, TimeoutError) as error:
+            if not isinstance(welcome, Welcome):
+                raise VenueUnavailable("it does not speak our protocol")
+            if welcome.account is None:
+                raise VenueRefused(f"{where}: {welcome.refused}")
+            self._writer, writer = writer, None
+        except (OSError, TimeoutError, VenueUnavailable) as error:
             raise VenueUnavailable(f"{where}: {error or 'no answer'}; start it with `barque simulate broker`") from None
-        if not isinstance(welcome, Welcome):
-            raise VenueUnavailable(f"{where} does not speak our protocol")
-        if welcome.account is None:
-            writer.close()
-            raise VenueRefused(f"{where}: {welcome.refused}")
-        self._writer = writer
+        finally:
+            if writer is not None:
+                writer.transport.abort()
         return reader, welcome.account
 
     async def _keep(self, reader: asyncio.StreamReader) -> None:

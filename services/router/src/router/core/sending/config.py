@@ -51,8 +51,6 @@ class SendingConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     reconciliation: ReconcilePolicy = ReconcilePolicy()
 
     def __post_init__(self) -> None:
-        if self.quiet_s < 5:
-            raise ConfigError(f"quiet_s = {self.quiet_s}: brokers' books lag; give them at least 5 seconds")
         if self.max_requests_per_s <= 0 or self.burst < 1:
             raise ConfigError(
                 f"max_requests_per_s = {self.max_requests_per_s}, burst = {self.burst}: with these nothing would ever leave; "

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from barque.errors import ConfigError
 from barque.messages import (
     BreakerChanged,
     CancelOrder,
@@ -59,6 +60,11 @@ class SendingNode:
     order_path = True
 
     def __init__(self, config: SendingConfig, capabilities: Capabilities, venue: str) -> None:
+        if config.quiet_s < capabilities.books_lag_s:
+            lag = capabilities.books_lag_s
+            raise ConfigError(
+                f"key 'sender.quiet_s': {config.quiet_s:g} s is too short; the books of {venue} lag, give them {lag:g} s"
+            )
         self.name = f"sender.{venue}"
         self._account = config.account
         self._desk = Desk(config, capabilities, self.name)

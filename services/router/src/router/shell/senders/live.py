@@ -185,8 +185,8 @@ class LiveSender:
             if isinstance(effect, AskBooks):
                 self._venue.ask(effect)
 
-    async def _figures(self) -> LedgerFigures:
-        """What the portfolio has booked of the account so far."""
+    async def _figures(self) -> LedgerFigures | None:
+        """What the portfolio has booked of the account so far; None: it has not begun to."""
         key = (self._bus.book, self._row.lineage, self._config.account)
         where = "WHERE book = $1 AND lineage = $2 AND account = $3"
         connection = await connect_one(self._postgres)
@@ -197,6 +197,8 @@ class LiveSender:
                 cash = await connection.fetch(f"SELECT currency, amount FROM cash {where}", *key)  # noqa: S608
         finally:
             await connection.close(timeout=1)
+        if not cash:
+            return None
         return LedgerFigures(
             positions={row["symbol"]: row["quantity"] for row in positions if row["quantity"]},
             cash={row["currency"]: row["amount"] for row in cash},

@@ -41,7 +41,7 @@ class VenueSession:
         self,
         venue: Venue,
         config: SendingConfig,
-        figures: Callable[[], Awaitable[LedgerFigures]],
+        figures: Callable[[], Awaitable[LedgerFigures | None]],
         not_ready: Callable[[str], bool],
     ) -> None:
         """`figures`: the portfolio's rows of the account. `not_ready`: says why there is no session; True where that is news."""
