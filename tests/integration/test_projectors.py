@@ -11,9 +11,10 @@ import pytest
 
 from barque.messages import CancelOrder, Halt, Message, ModifyOrder, RejectReason, SignalRejected
 from barque.node import Node
-from barque.postgres.projector import Handled, Projector, Scope
+from barque.postgres.projector import Handled, Projector, Remembering, Scope
 from barque_paper import PaperConfig, PaperNode
 from portfolio.config import AccountConfig, PortfolioConfig
+from portfolio.core.history import Memory, Recalled
 from portfolio.core.node import PortfolioNode
 from portfolio.shell.projector import PortfolioProjector
 from router.shell.senders.ledger import IntentProjector
@@ -25,6 +26,9 @@ SCOPE = Scope(book="main", lineage="l1", node="n", epoch=7)
 async def commit(connection: asyncpg.Connection, node: Node, projector: Projector, *messages: Message) -> None:
     """One transaction of the ledger runner."""
     async with connection.transaction():
+        told = await projector.recall(connection, SCOPE, messages) if isinstance(projector, Remembering) else None
+        if told is not None:
+            node.handle(told[0])
         await projector.write(connection, SCOPE, [Handled(message, list(node.handle(message))) for message in messages])
 
 
@@ -153,12 +157,20 @@ async def test_starting_cash_is_there_from_the_first_tick_of_the_clock(connectio
     assert await rows(connection, "SELECT equity FROM equity") == [(100000,)]
 
 
-async def test_an_execution_is_booked_once_or_the_books_stop(connection: asyncpg.Connection) -> None:
+async def test_an_execution_that_is_reported_again_changes_nothing(connection: asyncpg.Connection) -> None:
+    node, projector = books()
+    await commit(connection, node, projector, a_fill(), a_fill())
+    await commit(connection, node, projector, a_fill())
+    assert await rows(connection, "SELECT quantity FROM positions") == [(1,)]
+    assert node.counters == {"fills_booked": 1, "fills_repeated": 2}
+
+
+async def test_an_execution_that_the_ledger_has_and_does_not_remember_stops_the_books(connection: asyncpg.Connection) -> None:
     node, projector = books()
     await commit(connection, node, projector, a_fill())
+    node.handle(Recalled(memory=Memory()))
     with pytest.raises(asyncpg.UniqueViolationError):
-        await commit(connection, node, projector, a_fill())
-    assert await rows(connection, "SELECT quantity FROM positions") == [(1,)]
+        await projector.write(connection, SCOPE, [Handled(a_fill(), node.handle(a_fill()))])
 
 
 async def test_bars_and_rejections_are_archived_once(connection: asyncpg.Connection) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import asyncpg
@@ -21,10 +22,11 @@ from barque.bus.redis_bus import RedisBus, flag_of
 from barque.bus.step import Poison, Position, Step
 from barque.bus.wire import Entry
 from barque.config import PostgresConfig
+from barque.errors import WireError
 from barque.messages import Halt, Message, Topic
 from barque.node import Node
 from barque.observability.health import Health
-from barque.postgres.projector import Handled, Projector
+from barque.postgres.projector import Handled, Projector, Remembering
 
 MAX_GROUP = 5_000
 """Messages that may wait for a common transaction."""
@@ -82,6 +84,7 @@ class LedgerRunner:
         self._follow_halts = follow_halts
         self._shell = NodeShell(node, bus, options, health, without=Topic.CONTROL if follow_halts else None)
         self._row = LedgerRow(bus, postgres, projector, self._shell)
+        self._memory = projector if isinstance(projector, Remembering) else None
         self._group = _Group()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -118,7 +121,8 @@ class LedgerRunner:
         await self._shell.upkeep(busy=bool(entries))
         batch = _Batch(entries, row.verify(entries), now_ns)
         commands_an_order = self._follow_halts and any(entry.topic is Topic.ORDERS for entry in entries)
-        if not commands_an_order:
+        needs_memory = self._memory is not None and any(entry.topic is Topic.FILLS for entry in entries)
+        if not commands_an_order and not needs_memory:
             self._feed(batch)
             if not self._group.due(self._shell.window_s):
                 return await row.keep_session()
@@ -126,7 +130,9 @@ class LedgerRunner:
         async with row.errors(), session.transaction():
             if self._follow_halts:
                 await self._obey_halt_row(session)
-            if commands_an_order:
+            if needs_memory:
+                await self._feed_with_memory(session, batch)
+            elif commands_an_order:
                 self._feed(batch)
             await row.write(session, self._group.handled, self._group.outputs)
         await self._written(stop)
@@ -139,12 +145,23 @@ class LedgerRunner:
             self._row.state = self._node.snapshot()
             self._group.touched = True
 
-    def _feed(self, batch: _Batch) -> None:
+    async def _feed_with_memory(self, session: asyncpg.Connection, batch: _Batch) -> None:
+        """Handle a batch, between what the tables remember of it and that this may be forgotten again."""
+        told = await self._memory.recall(session, self._row.scope, _readable(batch.entries)) if self._memory is not None else None
+        if told is None:
+            return self._feed(batch)
+        list(self._node.handle(told[0]))
+        self._row.state = self._node.snapshot()
+        self._feed(batch, told[1])
+
+    def _feed(self, batch: _Batch, afterwards: Message | None = None) -> None:
         """Handle a batch; nothing is durable yet."""
         if not batch.entries and not batch.now_ns:
             return
         row, group = self._row, self._group
         step = self._shell.step(batch.entries, row.positions, row.state, batch.now_ns, keep_handled=True)
+        if afterwards is not None:
+            list(self._node.handle(afterwards))
         state = self._node.snapshot()
         if step.outputs or step.positions != row.positions or state != row.state:
             group.add(step)
@@ -190,3 +207,12 @@ class LedgerRunner:
             await row.write(row.session(), (), outputs)
         await row.written(outputs, halt_action)
         await self._mirror()
+
+
+def _readable(entries: Sequence[Entry]) -> list[Message]:
+    """The messages of `entries`; what cannot be read is met, and dealt with, when it is fed."""
+    messages: list[Message] = []
+    for entry in entries:
+        with suppress(WireError):
+            messages += entry.messages()
+    return messages

@@ -136,6 +136,11 @@ class LedgerRow:
             raise InvariantError(f"{self._node} works without a session")
         return self._connection
 
+    @property
+    def scope(self) -> Scope:
+        """Whose rows are written."""
+        return Scope(self._bus.book, self.lineage, self._node, self.epoch)
+
     def errors(self) -> AbstractAsyncContextManager[None]:
         """What asyncpg raises inside becomes our errors."""
         return postgres_errors(self._postgres)
@@ -221,9 +226,8 @@ class LedgerRow:
         if status != "UPDATE 1":
             self._shell.metrics.committed("STALE", time.perf_counter() - began)
             raise Superseded(f"{self._node}: a newer epoch holds this node")
-        scope = Scope(self._bus.book, self.lineage, self._node, self.epoch)
         try:
-            await self._projector.write(session, scope, handled)
+            await self._projector.write(session, self.scope, handled)
         except asyncpg.IntegrityConstraintViolationError as error:
             raise InvariantError(f"{self._node}: the ledger refuses a row: {error}; {error.detail or ''}") from error
         self._shell.metrics.committed("OK", time.perf_counter() - began)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import asyncpg
 
@@ -39,4 +39,16 @@ class Projector(Protocol):
 
     async def write(self, connection: asyncpg.Connection, scope: Scope, batch: Sequence[Handled]) -> None:
         """Must be a pure function of `scope` and `batch`: the batch may be written again after a crash before commit."""
+        ...
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A projector whose tables remember for the node what its state, which is written whole, cannot hold."""
+
+    async def recall(
+        self, connection: asyncpg.Connection, scope: Scope, messages: Sequence[Message]
+    ) -> tuple[Message, Message] | None:
+        """What the node is to be told before and after `messages`, in the transaction that writes what they lead to; None where
+        nothing needs to be remembered for them."""
         ...

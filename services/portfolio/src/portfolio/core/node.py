@@ -1,10 +1,11 @@
 """Keeps the books: fills become positions, cash and equity.
 
-In:   Fill; Mark, Bar; SignalRejected; ClockTicked.
+In:   Fill; Mark, Bar; ClockTicked; Recalled, Forgotten from its shell.
 Out:  PositionChanged for each fill, EquityMarked after each fill and, when something changed, once per
       `equity_interval_s` of event time; Alert (once each) where an account cannot be valued or a fill cannot be booked.
-Not:  telling a repeated fill: the ledger's primary key refuses it. Orders are read for their rejections, bars for the
-      archive; both become rows by the projector alone.
+Not:  remembering executions. Before a batch with fills the shell tells what the ledger remembers of them (`history`); then
+      a repeated fill changes nothing, a late or corrected one is booked at its place. Without a shell, in one process, every
+      fill is taken for the next one. What else is read becomes rows by the projector alone.
 
 A new book's starting cash is its first EquityMarked, at the first tick of the clock. Between fills only the clock asks for
 a valuation, when all prices of an instant are in.
@@ -26,9 +27,10 @@ from barque.messages.control import Severity
 from barque.money import MissingPrice
 from barque.node import ASLEEP, AWAKE, Output, Rank
 from portfolio.config import PortfolioConfig
-from portfolio.core.books import Account
+from portfolio.core.books import Account, Position
+from portfolio.core.history import Bookings, Bookkeeper, Forgotten, Past, Recalled, Taken
 from portfolio.core.state import PortfolioState
-from portfolio.core.valuation import Prices
+from portfolio.core.valuation import PositionValue, Prices
 
 NOTHING: Sequence[Output] = ()
 _NAN = float("nan")
@@ -42,6 +44,9 @@ class PortfolioNode:
     name = "portfolio"
     rank = Rank.PORTFOLIO
     inputs: Sequence[Topic] = (Topic.CLOCK, Topic.FILLS, Topic.ORDERS, Topic.MARKS, Topic.BARS)
+    bookings: Bookings
+    """What has been booked since the shell told what the ledger remembers."""
+    _bookkeeper: Bookkeeper | None
     order_path = True
 
     def __init__(self, config: PortfolioConfig, instruments: Iterable[Instrument]) -> None:
@@ -55,16 +60,39 @@ class PortfolioNode:
             Mark: self._see_mark,
             Bar: self._see_bar,
         }
+        self._of_shell: Mapping[type, Callable[[Any], Sequence[Output]]] = {Recalled: self._recall, Forgotten: self._forget}
         self.restore(b"")
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """`fills_booked`, `fills_unbooked`."""
+        """`fills_booked`, `fills_unbooked`, `fills_repeated`."""
         return self._state.counters
 
     def cash(self, account: str) -> Mapping[str, Decimal]:
         """Cash of one account by currency, as it is now; empty for an account without books."""
         return MappingProxyType(self._state.accounts.get(account, Account()).cash)
+
+    def starting_cash(self, account: str) -> tuple[str, Decimal] | None:
+        """Currency and amount that a configured account begins with."""
+        return next(((each.currency, each.starting_cash) for each in self._configured if each.name == account), None)
+
+    def position(self, account: str, strategy_id: str, symbol: str) -> Position:
+        """One position, as it is now."""
+        return self._state.accounts.get(account, Account()).positions.get(strategy_id, {}).get(symbol, Position())
+
+    def instrument(self, symbol: str) -> Instrument:
+        """A configured instrument."""
+        return self._instruments[symbol]
+
+    def values(self, account: str) -> Sequence[PositionValue]:
+        """Every position of a configured account at the latest marks; empty where one has no price."""
+        books = self._state.accounts.get(account)
+        if books is None or account not in self._currencies:
+            return ()
+        try:
+            return self._prices.positions(books, self._currencies[account])
+        except MissingPrice:
+            return ()
 
     def prices(self) -> Mapping[str, Decimal]:
         """What positions are valued at now, by symbol; one that never had a price is not there."""
@@ -76,7 +104,7 @@ class PortfolioNode:
 
     def handle(self, message: Message) -> Sequence[Output]:
         """What the books say after `message`."""
-        handler = self.handlers.get(type(message))
+        handler = self.handlers.get(type(message)) or self._of_shell.get(type(message))
         return NOTHING if handler is None else handler(message)
 
     def sleeps_until(self, topic: Topic) -> int:
@@ -96,6 +124,7 @@ class PortfolioNode:
             self._state.open_account(account.name, account.currency, account.starting_cash)
         self._prices = Prices(self._instruments, self._state.marks, self._state.bar_marks)
         self._due_ns = self._next_due_ns()
+        self._open_memory()
 
     def _next_due_ns(self) -> int:
         """When the first of the accounts is to be valued."""
@@ -130,31 +159,62 @@ class PortfolioNode:
                 said += self._mark(name, state.now_ns, only_changes=True)
         return said
 
-    def _book(self, fill: Fill) -> list[Output]:
+    # -- fills with what the ledger remembers of them -----------------------------------------------------------------
+
+    def _recall(self, recalled: Recalled) -> Sequence[Output]:
+        self._state.memory = recalled.memory
+        self._open_memory()
+        return NOTHING
+
+    def _forget(self, _: Forgotten) -> Sequence[Output]:
+        self._state.memory = None
+        self._bookkeeper = None
+        return NOTHING
+
+    def _open_memory(self) -> None:
+        state = self._state
+        self.bookings = Bookings()
+        self._bookkeeper = None
+        if state.memory is not None:
+            self._bookkeeper = Bookkeeper(self._instruments, state.accounts, state.memory, self.bookings)
+
+    def _take(self, fill: Fill, bookkeeper: Bookkeeper) -> Sequence[Output]:
+        taken = bookkeeper.take(fill)
+        if taken.outcome == "repeated":
+            self._state.count("fills_repeated")
+            return NOTHING
+        if taken.outcome != "booked":
+            return [self._unbooked(fill, _why(taken, fill))]
+        self._state.count("fills_booked")
+        changed = [(Topic.PORTFOLIO, self._changed(past, fill)) for past in taken.changed]
+        accounts = dict.fromkeys(past.account for past in taken.changed)
+        now_ns = max(self._state.now_ns, fill.ts_event_ns)
+        return [*changed, *(output for name in accounts for output in self._mark(name, now_ns))]
+
+    def _changed(self, past: Past, fill: Fill) -> PositionChanged:
+        position = self._state.accounts[past.account].positions[past.strategy_id][past.symbol]
+        return _said(position, past.account, past.strategy_id, self._instruments[past.symbol], fill)
+
+    def _unbooked(self, fill: Fill, why: str) -> Output:
+        self._state.count("fills_unbooked")
+        return self._alert("fill_unbooked", "critical", f"execution {fill.exec_id} of account {fill.account} {why}")
+
+    # -- fills, each the next one -------------------------------------------------------------------------------------
+
+    def _book(self, fill: Fill) -> Sequence[Output]:
+        if self._bookkeeper is not None:
+            return self._take(fill, self._bookkeeper)
         state = self._state
         instrument = self._instruments.get(fill.symbol)
         if instrument is None or fill.corrects:
-            state.count("fills_unbooked")
-            why = f"it corrects {fill.corrects}" if fill.corrects else f"{fill.symbol} has no [[instruments]] entry"
-            text = f"execution {fill.exec_id} of account {fill.account} is not in the books: {why}; book it by hand"
-            return [self._alert("fill_unbooked", "critical", text)]
+            why = f"it corrects {fill.corrects}" if fill.corrects else _no_instrument(fill)
+            return [self._unbooked(fill, f"is not in the books: {why}; book it by hand")]
         account = state.accounts.get(fill.account)
         if account is None:
             account = state.accounts[fill.account] = Account()
         position = account.book(instrument, fill)
         state.count("fills_booked")
-        changed = PositionChanged(
-            account=fill.account,
-            strategy_id=fill.strategy_id,
-            symbol=fill.symbol,
-            ts_event_ns=fill.ts_event_ns,
-            cause=fill.exec_id,
-            quantity=position.quantity,
-            average_price=position.average_price(instrument),
-            realised_pnl=position.realised,
-            commission=position.commission,
-            currency=instrument.currency,
-        )
+        changed = _said(position, fill.account, fill.strategy_id, instrument, fill)
         return [(Topic.PORTFOLIO, changed), *self._mark(fill.account, max(state.now_ns, fill.ts_event_ns))]
 
     def _mark(self, name: str, ts_ns: int, only_changes: bool = False) -> list[Output]:
@@ -190,3 +250,35 @@ class PortfolioNode:
 
     def _alert(self, name: str, severity: Severity, text: str) -> Output:
         return Topic.ALERTS, Alert(name=name, ts_event_ns=self._state.now_ns, severity=severity, source=self.name, text=text)
+
+
+def _said(position: Position, account: str, strategy_id: str, instrument: Instrument, fill: Fill) -> PositionChanged:
+    return PositionChanged(
+        account=account,
+        strategy_id=strategy_id,
+        symbol=instrument.symbol,
+        ts_event_ns=fill.ts_event_ns,
+        cause=fill.exec_id,
+        quantity=position.quantity,
+        average_price=position.average_price(instrument),
+        realised_pnl=position.realised,
+        commission=position.commission,
+        currency=instrument.currency,
+    )
+
+
+def _no_instrument(fill: Fill) -> str:
+    return f"{fill.symbol} has no [[instruments]] entry"
+
+
+def _why(taken: Taken, fill: Fill) -> str:
+    """Why a fill does not count, and what to do."""
+    if taken.outcome == "differs":
+        return "is in the books with other figures, and stays as it is; compare it with the broker"
+    if taken.outcome == "waiting":
+        return (
+            f"corrects {fill.corrects}, which is not in the books: it does not count, but in the place of that one should it come"
+        )
+    if taken.row.currency:
+        return f"is not in the books: {fill.quantity} at {fill.price} is no trade; see the broker"
+    return f"is not in the books: {_no_instrument(fill)}; add one, then `barque books rebuild --write`"

@@ -8,6 +8,7 @@ import msgspec
 
 from barque.messages import Mark
 from portfolio.core.books import Account
+from portfolio.core.history import Memory
 from portfolio.core.valuation import Valuation
 
 
@@ -26,6 +27,8 @@ class PortfolioState(msgspec.Struct, kw_only=True):
     warned: dict[str, None] = {}
     """Each warning is given once."""
     counters: dict[str, int] = {}
+    memory: Memory | None = None
+    """What the shell has told of the ledger, while a batch with fills is handled; None between."""
 
     def open_account(self, name: str, currency: str, starting_cash: Decimal) -> None:
         """Begin books for an account that has none."""

@@ -14,7 +14,7 @@ import msgspec
 from barque.instruments import LARGEST, Instrument
 from barque.messages import Mark
 from barque.money import Exchange, MissingPrice
-from portfolio.core.books import GRAIN, ZERO, Account
+from portfolio.core.books import GRAIN, ZERO, Account, Position
 
 _LARGEST = float(LARGEST)
 _NAN = float("nan")
@@ -27,6 +27,20 @@ class Valuation(msgspec.Struct, frozen=True, kw_only=True):
     equity: Decimal
     unrealised: Decimal
     realised: Decimal
+
+
+class PositionValue(msgspec.Struct, frozen=True, kw_only=True):
+    """One position at the latest marks."""
+
+    strategy_id: str
+    symbol: str
+    quantity: Decimal
+    price: Decimal
+    """0 where the position is flat."""
+    currency: str
+    unrealised: Decimal
+    unrealised_base: Decimal
+    realised_base: Decimal
 
 
 class Prices:
@@ -71,3 +85,26 @@ class Prices:
                 unrealised += profit
                 held += profit if instrument.on_margin else self.convert(value, currency, base)
         return Valuation(cash=cash, equity=cash + held, unrealised=unrealised, realised=realised)
+
+    def positions(self, account: Account, base: str) -> list[PositionValue]:
+        """Every position of the account, flat ones too; raises `MissingPrice`."""
+        return [
+            self._position(strategy_id, self._instruments[symbol], position, base)
+            for strategy_id, by_symbol in account.positions.items()
+            for symbol, position in by_symbol.items()
+        ]
+
+    def _position(self, strategy_id: str, instrument: Instrument, position: Position, base: str) -> PositionValue:
+        currency = instrument.currency
+        price = self.price(instrument.symbol) if position.quantity else ZERO
+        unrealised = position.quantity * instrument.multiplier * price - position.cost
+        return PositionValue(
+            strategy_id=strategy_id,
+            symbol=instrument.symbol,
+            quantity=position.quantity,
+            price=price,
+            currency=currency,
+            unrealised=unrealised,
+            unrealised_base=self.convert(unrealised, currency, base),
+            realised_base=self.convert(position.realised, currency, base),
+        )

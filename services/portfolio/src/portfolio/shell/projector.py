@@ -1,7 +1,7 @@
-"""The portfolio's rows: fills, positions, cash, equity, rejections and the archive of bars.
+"""The portfolio's rows: the books, valuations, rejections and the archive of bars.
 
 In:   handled messages with what the node said to them, inside the ledger runner's transaction.
-Out:  rows. A fill that is there already violates its primary key and stops the books: nothing is booked twice.
+Out:  rows; before a batch with fills, what the ledger remembers of them.
 Not:  deciding anything; a batch without rows does not touch the database.
 """
 
@@ -13,36 +13,53 @@ from typing import Protocol
 
 import asyncpg
 
-from barque.messages import Bar, EquityMarked, Fill, PositionChanged, SignalRejected
+from barque.instruments import Instrument
+from barque.messages import Bar, EquityMarked, Fill, Message, SignalRejected
 from barque.postgres.projector import Handled, Scope
+from portfolio.core.books import Position
+from portfolio.core.history import Bookings, Forgotten, Recalled
+from portfolio.core.journal import Posting, opening
+from portfolio.core.valuation import PositionValue
+from portfolio.shell.bookkeeping import Books, post
+from portfolio.shell.bookkeeping import write as write_books
+from portfolio.shell.recall import recall
 
-# The statement's own view of `positions` is the one before it, so a fill's realised profit is the difference of totals.
-_BOOK = """
-WITH moved AS (
-    INSERT INTO positions (book, lineage, account, strategy_id, symbol, quantity, average_price, realised_pnl, commission,
-        currency, ts_event_ns)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-    ON CONFLICT (book, lineage, account, strategy_id, symbol) DO UPDATE SET
-        quantity = excluded.quantity, average_price = excluded.average_price, realised_pnl = excluded.realised_pnl,
-        commission = excluded.commission, ts_event_ns = excluded.ts_event_ns
-)
-INSERT INTO fills (book, lineage, account, strategy_id, symbol, realised_pnl, currency, ts_event_ns, exec_id, order_id,
-    signal_id, root, side, quantity, price, commission, commission_currency)
-SELECT $1, $2, $3, $4, $5,
-    $8 - coalesce((SELECT realised_pnl FROM positions
-        WHERE book = $1 AND lineage = $2 AND account = $3 AND strategy_id = $4 AND symbol = $5), 0),
-    $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20
-"""
 _CASH = """
 INSERT INTO cash (book, lineage, account, currency, amount) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (book, lineage, account, currency) DO UPDATE SET amount = excluded.amount
 """
 _EQUITY = """
-INSERT INTO equity (book, lineage, account, ts_event_ns, currency, cash, equity, unrealised_pnl, realised_pnl)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+INSERT INTO equity (book, lineage, account, ts_event_ns, currency, cash, equity, unrealised_pnl, realised_pnl, peak)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, greatest($7, (SELECT peak FROM equity
+    WHERE book = $1 AND lineage = $2 AND account = $3 AND ts_event_ns < $4 ORDER BY ts_event_ns DESC LIMIT 1)))
 ON CONFLICT (book, lineage, account, ts_event_ns) DO UPDATE SET currency = excluded.currency, cash = excluded.cash,
-    equity = excluded.equity, unrealised_pnl = excluded.unrealised_pnl, realised_pnl = excluded.realised_pnl
+    equity = excluded.equity, unrealised_pnl = excluded.unrealised_pnl, realised_pnl = excluded.realised_pnl,
+    peak = excluded.peak
 """
+_DAY = """
+INSERT INTO days (book, lineage, account, day, currency, first_equity, highest_equity, lowest_equity, last_equity,
+    largest_drawdown, last_ts_ns)
+SELECT $1, $2, $3, day_of($4), $5, $6, $6, $6, $6, drawdown, $4 FROM equity
+WHERE book = $1 AND lineage = $2 AND account = $3 AND ts_event_ns = $4
+ON CONFLICT (book, lineage, account, day) DO UPDATE SET currency = excluded.currency,
+    highest_equity = greatest(days.highest_equity, excluded.highest_equity),
+    lowest_equity = least(days.lowest_equity, excluded.lowest_equity), last_equity = excluded.last_equity,
+    largest_drawdown = greatest(days.largest_drawdown, excluded.largest_drawdown), last_ts_ns = excluded.last_ts_ns
+"""
+_VALUATION = """
+INSERT INTO valuations (book, lineage, account, strategy_id, symbol, ts_event_ns, quantity, price, currency, unrealised_pnl,
+    base_currency, unrealised_pnl_base, realised_pnl_base)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+ON CONFLICT (book, lineage, account, strategy_id, symbol) DO UPDATE SET ts_event_ns = excluded.ts_event_ns,
+    quantity = excluded.quantity, price = excluded.price, currency = excluded.currency,
+    unrealised_pnl = excluded.unrealised_pnl, base_currency = excluded.base_currency,
+    unrealised_pnl_base = excluded.unrealised_pnl_base, realised_pnl_base = excluded.realised_pnl_base
+"""
+_MARK = """
+INSERT INTO marks (book, lineage, symbol, ts_event_ns, price) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (book, lineage, symbol) DO UPDATE SET ts_event_ns = excluded.ts_event_ns, price = excluded.price
+"""
+_OPENED = "SELECT 1 FROM journal WHERE book = $1 AND lineage = $2 AND account = $3 AND entry = 'opening' LIMIT 1"
 _REJECTION = """
 INSERT INTO rejections (book, lineage, signal_id, strategy_id, symbol, reason, detail, ts_event_ns)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
@@ -56,23 +73,55 @@ ON CONFLICT DO NOTHING
 """
 
 
-class CashBooks(Protocol):
-    """Where the projector looks up what no message says."""
+class NodeBooks(Protocol):
+    """Where the projector looks up what no message says: the node's books after the batch."""
+
+    bookings: Bookings
 
     def cash(self, account: str) -> Mapping[str, Decimal]:
-        """Cash of one account by currency, after the batch."""
+        """Cash of one account by currency."""
+        ...
+
+    def starting_cash(self, account: str) -> tuple[str, Decimal] | None:
+        """Currency and amount that a configured account begins with."""
+        ...
+
+    def position(self, account: str, strategy_id: str, symbol: str) -> Position:
+        """One position."""
+        ...
+
+    def instrument(self, symbol: str) -> Instrument:
+        """A configured instrument."""
+        ...
+
+    def values(self, account: str) -> Sequence[PositionValue]:
+        """Every position of an account at the latest marks; empty where that cannot be said."""
+        ...
+
+    def prices(self) -> Mapping[str, Decimal]:
+        """The latest marks."""
         ...
 
 
 class PortfolioProjector:
-    """Writes the books; a `barque.postgres.projector.Projector`."""
+    """Writes the books; a `barque.postgres.projector.Projector`, and `Remembering` for its node."""
 
-    def __init__(self, books: CashBooks) -> None:
+    def __init__(self, books: NodeBooks) -> None:
         self._books = books
+        self._opened: set[tuple[str, str, str]] = set()
+
+    async def recall(
+        self, connection: asyncpg.Connection, scope: Scope, messages: Sequence[Message]
+    ) -> tuple[Recalled, Forgotten] | None:
+        """What the ledger remembers of the fills among `messages`."""
+        fills = [message for message in messages if isinstance(message, Fill)]
+        if not fills:
+            return None
+        return Recalled(memory=await recall(connection, scope, fills)), Forgotten()
 
     async def write(self, connection: asyncpg.Connection, scope: Scope, batch: Sequence[Handled]) -> None:
         """The rows of `batch`, in its order."""
-        fills: list[tuple[Fill, PositionChanged]] = []
+        fills: list[Fill] = []
         marked: list[EquityMarked] = []
         rejected: list[SignalRejected] = []
         bars: list[Bar] = []
@@ -83,15 +132,44 @@ class PortfolioProjector:
                 case SignalRejected() as rejection:
                     rejected.append(rejection)
                 case Fill() as fill:
-                    fills += [(fill, said) for _, said in handled.outputs if isinstance(said, PositionChanged)]
+                    fills.append(fill)
             marked += [said for _, said in handled.outputs if isinstance(said, EquityMarked)]
-        accounts = sorted({fill.account for fill, _ in fills} | {each.account for each in marked})
-        await _execute(connection, _BOOK, (_fill_row(scope, fill, changed) for fill, changed in fills))
+        accounts = sorted({fill.account for fill in fills} | {each.account for each in marked})
+        await self._open(connection, scope, accounts)
+        if fills:
+            books = self._books
+            await write_books(connection, scope, books.bookings, Books(books.position, books.instrument))
         await _execute(connection, _CASH, self._cash_rows(scope, accounts))
-        await _execute(connection, _EQUITY, (_equity_row(scope, each) for each in marked))
+        await self._write_equity(connection, scope, marked)
         await _execute(connection, _REJECTION, (_rejection_row(scope, each) for each in rejected))
         if bars:
             await connection.execute(_BARS, scope.book, scope.lineage, *_bar_columns(bars))
+
+    async def _open(self, connection: asyncpg.Connection, scope: Scope, accounts: Sequence[str]) -> None:
+        """The first entry of an account's journal: what it begins with."""
+        for name in accounts:
+            start = self._books.starting_cash(name)
+            if start is None or (scope.book, scope.lineage, name) in self._opened:
+                continue
+            if await connection.fetchval(_OPENED, scope.book, scope.lineage, name) is None:
+                await post(connection, scope, opening_of(name, *start))
+            else:
+                self._opened.add((scope.book, scope.lineage, name))  # it is durable: no need to look again
+
+    async def _write_equity(self, connection: asyncpg.Connection, scope: Scope, marked: Sequence[EquityMarked]) -> None:
+        if not marked:
+            return
+        here = (scope.book, scope.lineage)
+        for each in marked:  # a peak goes by the row before
+            money = (each.cash, each.equity, each.unrealised_pnl, each.realised_pnl)
+            await connection.execute(_EQUITY, *here, each.account, each.ts_event_ns, each.currency, *money)
+            await connection.execute(_DAY, *here, each.account, each.ts_event_ns, each.currency, each.equity)
+        latest = {each.account: each for each in marked}
+        values = [(each, value) for each in latest.values() for value in self._books.values(each.account)]
+        await _execute(connection, _VALUATION, (_valuation_row(scope, each, value) for each, value in values))
+        now_ns = max(each.ts_event_ns for each in marked)
+        prices = self._books.prices().items()
+        await _execute(connection, _MARK, ((*here, symbol, now_ns, price) for symbol, price in prices))
 
     def _cash_rows(self, scope: Scope, accounts: Iterable[str]) -> Iterable[tuple[object, ...]]:
         return (
@@ -101,23 +179,23 @@ class PortfolioProjector:
         )
 
 
+def opening_of(account: str, currency: str, amount: Decimal) -> list[Posting]:
+    """Postings of an account's beginning."""
+    return [Posting(account, "opening", "opening", "", "", "", *each) for each in opening(currency, amount)]
+
+
 async def _execute(connection: asyncpg.Connection, statement: str, rows: Iterable[tuple[object, ...]]) -> None:
     listed = list(rows)
     if listed:
         await connection.executemany(statement, listed)
 
 
-def _fill_row(scope: Scope, fill: Fill, changed: PositionChanged) -> tuple[object, ...]:
-    position = (changed.account, changed.strategy_id, changed.symbol, changed.quantity, changed.average_price)
-    totals = (changed.realised_pnl, changed.commission, changed.currency, changed.ts_event_ns)
-    names = (fill.exec_id, fill.order_id, fill.cause, fill.root)
-    trade = (fill.side, fill.quantity, fill.price, fill.commission, fill.commission_currency or changed.currency)
-    return (scope.book, scope.lineage, *position, *totals, *names, *trade)
-
-
-def _equity_row(scope: Scope, marked: EquityMarked) -> tuple[object, ...]:
-    money = (marked.cash, marked.equity, marked.unrealised_pnl, marked.realised_pnl)
-    return (scope.book, scope.lineage, marked.account, marked.ts_event_ns, marked.currency, *money)
+def _valuation_row(scope: Scope, marked: EquityMarked, value: PositionValue) -> tuple[object, ...]:
+    return (
+        *(scope.book, scope.lineage, marked.account, value.strategy_id, value.symbol, marked.ts_event_ns),
+        *(value.quantity, value.price, value.currency, value.unrealised),
+        *(marked.currency, value.unrealised_base, value.realised_base),
+    )
 
 
 def _rejection_row(scope: Scope, rejected: SignalRejected) -> tuple[object, ...]:
