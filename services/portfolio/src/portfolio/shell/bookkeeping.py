@@ -7,7 +7,7 @@ Not:  booking. A new row that is there already violates its primary key, an entr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -47,13 +47,16 @@ def _insert(table: str, columns: Sequence[str]) -> str:
     return f"INSERT INTO {table} (book, lineage, {names}) SELECT $1, $2, * FROM unnest({_arrays(columns)})"  # noqa: S608
 
 
+ANALYZE_FROM = 9
+"""From 2⁸ fills on, each time their number has doubled, the tables' statistics are taken at once: Postgres would within a minute,
+and a burst of fills does not wait for that."""
+
 # Whole columns in one statement: quicker than row by row, and no plan made for an empty table is used for a full one.
 _INSERT_FILLS = _insert("fills", FILL_COLUMNS)
-_UPDATE_FILLS = f"""
-UPDATE fills SET {", ".join(f"{name} = new.{name}" for name in CHANGING)}
-FROM unnest({_arrays(("account", "exec_id", *CHANGING))}) AS new (account, exec_id, {", ".join(CHANGING)})
-WHERE fills.book = $1 AND fills.lineage = $2 AND fills.account = new.account AND fills.exec_id = new.exec_id
-"""  # noqa: S608
+_UPDATE_FILLS = _INSERT_FILLS + (
+    " ON CONFLICT (book, lineage, account, exec_id) DO UPDATE SET "  # by the primary key, whatever the statistics are
+    + ", ".join(f"{name} = excluded.{name}" for name in CHANGING)
+)
 _POSITION = f"""
 INSERT INTO positions (book, lineage, account, strategy_id, symbol, {", ".join(POSITION_COLUMNS)}, fifo_realised_pnl)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
@@ -62,8 +65,16 @@ ON CONFLICT (book, lineage, account, strategy_id, symbol) DO UPDATE SET
     fifo_realised_pnl = positions.fifo_realised_pnl + excluded.fifo_realised_pnl
 """  # noqa: S608
 _HERE = "book = $1 AND lineage = $2 AND account = $3 AND strategy_id = $4 AND symbol = $5"
-_UNDO_CLOSINGS = f"DELETE FROM lot_closings WHERE {_HERE} AND place_ns >= $6 RETURNING realised_pnl"  # noqa: S608
+_UNDO_CLOSINGS = f"""
+DELETE FROM lot_closings WHERE {_HERE} AND place_ns >= $6 RETURNING lot_exec_id, quantity, realised_pnl
+"""  # noqa: S608
 _UNDO_LOTS = f"DELETE FROM lots WHERE {_HERE} AND place_ns >= $6"  # noqa: S608
+_LOTS_LEFT = f"""
+SELECT exec_id, place_ns, place_seq, quantity, price, open_quantity, closed_ns, closed_seq
+FROM lots WHERE {_HERE} AND place_ns < $6 AND (closed_ns IS NULL OR closed_ns >= $6)
+ORDER BY place_ns, place_seq
+"""  # noqa: S608
+_LOTS = f"DELETE FROM lots WHERE {_HERE} AND place_ns >= $6"  # noqa: S608
 _OPEN_LOTS = f"""
 SELECT exec_id, place_ns, place_seq, quantity, price, quantity - sign(quantity) * coalesce((
         SELECT sum(c.quantity) FROM lot_closings c
@@ -97,7 +108,7 @@ async def write(connection: asyncpg.Connection, scope: Scope, bookings: Bookings
     new = [row for row in bookings.rows.values() if bookings.is_new(row)]
     old = [row for row in bookings.rows.values() if not bookings.is_new(row)]
     await _columns(connection, scope, _INSERT_FILLS, map(fill_row, new))
-    await _columns(connection, scope, _UPDATE_FILLS, map(_changes, old))
+    await _columns(connection, scope, _UPDATE_FILLS, map(fill_row, old))
     positions = []
     for past in bookings.pasts:
         fills = bookings.fills_of(past)
@@ -106,6 +117,8 @@ async def write(connection: asyncpg.Connection, scope: Scope, bookings: Bookings
     if positions:
         await connection.executemany(_POSITION, positions)
     await post(connection, scope, bookings.postings)
+    if new and bookings.first_seq.bit_length() != (new[-1].booked_seq + 1).bit_length() >= ANALYZE_FROM:
+        await connection.execute("ANALYZE fills, lots, lot_closings, journal")
 
 
 async def post(connection: asyncpg.Connection, scope: Scope, postings: Sequence[Posting]) -> None:
@@ -132,22 +145,29 @@ async def _write_lots(
 ) -> Decimal:
     """Match the position's fills again from the first place that changed on; by how much the profit of its lots has changed."""
     key = (scope.book, scope.lineage, past.account, past.strategy_id, past.symbol)
-    undone = Decimal(0)
-    changes_the_past = not all(map(bookings.is_new, (*fills, *bookings.rows.values())))
-    if changes_the_past:
-        undone = sum((row["realised_pnl"] for row in await connection.fetch(_UNDO_CLOSINGS, *key, past.from_ns)), Decimal(0))
+    undone, reopened = Decimal(0), dict[str, Decimal]()
+    if not all(map(bookings.is_new, (*fills, *bookings.rows.values()))):  # something before has changed
+        for row in await connection.fetch(_UNDO_CLOSINGS, *key, past.from_ns):
+            undone += row["realised_pnl"]
+            reopened[row["lot_exec_id"]] = reopened.get(row["lot_exec_id"], Decimal(0)) + row["quantity"]
         await connection.execute(_UNDO_LOTS, *key, past.from_ns)
-    stored = {row["exec_id"]: row for row in await connection.fetch(_OPEN_LOTS, *key, past.from_ns)}
-    lots, closings = match([_lot(row) for row in stored.values()], fills, instrument)
+    stored = {row["exec_id"]: row for row in await connection.fetch(_LOTS_LEFT, *key, past.from_ns)}
+    lots, closings = match([_lot(row, reopened) for row in stored.values()], fills, instrument)
     touched = [lot for lot in lots if lot.exec_id not in stored or _differs(lot, stored[lot.exec_id])]
     await _columns(connection, scope, _LOTS, (lot_row(past, lot) for lot in touched))
     await _columns(connection, scope, _CLOSINGS, (closing_row(past, closing) for closing in closings))
     return earned(closings) - undone
 
 
-def _lot(row: asyncpg.Record) -> Lot:
-    place = row["place_ns"], row["place_seq"]
-    return Lot(exec_id=row["exec_id"], place=place, quantity=row["quantity"], price=row["price"], open_quantity=row["left_open"])
+def _lot(row: asyncpg.Record, reopened: Mapping[str, Decimal]) -> Lot:
+    quantity, again = row["quantity"], reopened.get(row["exec_id"], Decimal(0))
+    return Lot(
+        exec_id=row["exec_id"],
+        place=(row["place_ns"], row["place_seq"]),
+        quantity=quantity,
+        price=row["price"],
+        open_quantity=row["open_quantity"] + (again if quantity > 0 else -again),
+    )
 
 
 def _differs(lot: Lot, row: asyncpg.Record) -> bool:
@@ -171,10 +191,6 @@ def closing_row(past: Past, closing: Closing) -> tuple[object, ...]:
     """A row of `lot_closings`, as in `CLOSING_COLUMNS`."""
     which = (past.account, closing.lot_exec_id, closing.exec_id, past.strategy_id, past.symbol, *closing.place)
     return (*which, closing.quantity, closing.realised_pnl)
-
-
-def _changes(row: Booked) -> tuple[object, ...]:
-    return (row.account, row.exec_id, *(getattr(row, name) for name in CHANGING))
 
 
 def _position_row(scope: Scope, past: Past, fills: list[Booked], books: Books, gained: Decimal) -> tuple[object, ...]:
