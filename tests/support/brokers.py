@@ -46,6 +46,8 @@ class Broker(Protocol):
     """Shortest `sender.quiet_s` that its adapter bears."""
     corrects: bool
     """Its protocol has corrections and busts."""
+    native_brackets: bool
+    """It holds a bracket's exits and links them."""
 
     async def start(self, folder: Path) -> dict[str, Any]:
         """Begin; the sections that its adapter needs (`{"simulated": {"port": …}}`). Prices are bid 1.30000, ask 1.30010."""
@@ -114,7 +116,7 @@ class Simulated:
             Instrument,
             "",
         )
-        self._brackets = brackets
+        self.native_brackets = brackets
         paper = {"account": self.account, "slippage_fraction": "0", "commission_fraction": "0", "commission_min": "2"}
         money = {"currency": "USD", "starting_cash": "100000", "max_volume_fraction": "1"}
         symbols = [{"symbol": "EURUSD", "volume_per_contract": "1"}]
@@ -123,7 +125,7 @@ class Simulated:
     async def start(self, folder: Path) -> dict[str, Any]:
         port = await self.broker.start()
         self.quote(1.3, 1.3001)
-        return {"simulated": {"port": port, "brackets": self._brackets, "reconnect_s_max": 0.2, "timeout_s": 2.0}}
+        return {"simulated": {"port": port, "brackets": self.native_brackets, "reconnect_s_max": 0.2, "timeout_s": 2.0}}
 
     async def stop(self) -> None:
         await self.broker.stop()

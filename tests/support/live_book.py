@@ -91,6 +91,12 @@ class LiveBook:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
+    async def alive(self) -> None:
+        """Raises what the sender has ended with, if it has."""
+        sender = self._tasks.get("sender")
+        if sender is not None and sender.done():
+            await sender
+
     async def restart(self) -> None:
         """Dies, and another begins."""
         await self.kill()
@@ -107,6 +113,10 @@ class LiveBook:
             if isinstance(result, Exception):
                 raise result
 
+    def why_not(self) -> str:
+        """Why orders may not leave."""
+        return str(self.health.reasons())
+
     def ready(self) -> bool:
         """Orders may leave."""
         return self._node is not None and self._node.ready and not self.health.reasons()
@@ -119,14 +129,12 @@ class LiveBook:
         deadline = time.monotonic() + timeout_s
         while True:
             await self._read()
-            sender = self._tasks.get("sender")
-            if sender is not None and sender.done():
-                await sender
+            await self.alive()
             if condition():
                 return
             if time.monotonic() >= deadline:
                 raise AssertionError(
-                    f"waited in vain for {what}; said: {self.summary()}; {self.health.reasons()}; {await self.reports()}"
+                    f"waited in vain for {what}; said: {self.summary()}; {self.why_not()}; {await self.reports()}"
                 )
             await asyncio.sleep(0.02)
 

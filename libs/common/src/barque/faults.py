@@ -12,15 +12,20 @@ import os
 from barque.errors import ConfigError, nearest
 
 POINTS = (
-    "before_intent",
-    "after_intent",
+    "request_before_commit",
+    "request_after_commit",
     "before_send",
     "after_send",
-    "before_publish",
-    "after_publish",
+    "request_before_publish",
+    "request_after_publish",
+    "event_before_commit",
+    "event_after_commit",
+    "event_before_publish",
+    "event_after_publish",
 )
-"""Of a live sender, in the order in which one transaction passes them: before its commit; after it, before anything leaves; right
-before a request is given to the adapter; right after; before the outbox is published; after."""
+"""Of a live sender. A transaction that sends requests passes the first six in this order: before its commit; after it; right
+before a request is given to the adapter; right after; before the outbox is published; after. One that only books what the broker
+said of orders passes the last four."""
 EXIT_CODE = 137
 _left: dict[str, int] = {}
 

@@ -37,7 +37,7 @@ from barque.messages import Halt, Message, Topic
 from barque.observability.health import Health
 from barque.postgres.pool import connect_one, postgres_errors
 from barque.postgres.projector import Handled
-from barque.venue import Venue
+from barque.venue import Accepted, Ended, Executed, Modified, Rejected, RequestRefused, Venue
 from router.core.sending.config import SendingConfig
 from router.core.sending.effects import AskBooks, Effect, HaltBook
 from router.core.sending.events import LedgerFigures, ReconcileAsked, Release
@@ -72,6 +72,7 @@ class LiveSender:
         self._venue = VenueSession(venue, config, self._figures, self._shell.not_ready)
         self._inputs = _Inputs(bus, self._shell, self._venue.news)
         self._looked_at = 0.0
+        self._shell.not_ready("starting")
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`; raises only what ends the sender for good (disposition stop)."""
@@ -121,17 +122,17 @@ class LiveSender:
             halting = await self._halt(session, effects)
             if halting is not None:
                 outputs.setdefault(Topic.CONTROL, []).append(halting)
+            kind = "request" if any(map(is_request, effects)) else "event" if any(map(_is_of_an_order, events)) else "other"
             worth_writing = bool(entries or events or command or outputs or effects or step.poison)
             if worth_writing:
-                reach("before_intent")
+                reach(f"{kind}_before_commit")
                 await row.write(session, [Handled(message, said) for message, said in step.handled], outputs)
-        if worth_writing:
-            reach("after_intent")
+        reach(f"{kind}_after_commit")
         await self._act(effects)
         if worth_writing:
-            reach("before_publish")
+            reach(f"{kind}_before_publish")
             await row.written(outputs, flag_of(halting) if halting is not None else "")
-            reach("after_publish")
+            reach(f"{kind}_after_publish")
             await row.mirror()
         self._say_how_it_is()
         if step.poison is not None:
@@ -233,6 +234,10 @@ class LiveSender:
             await row.write(row.session(), (), outputs)
         await row.written(outputs, halt_action)
         await row.mirror()
+
+
+def _is_of_an_order(event: Any) -> bool:
+    return isinstance(event, Accepted | Rejected | Modified | RequestRefused | Ended | Executed)
 
 
 class _Inputs:
