@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from types import TracebackType
 from typing import Any, TypeVar
@@ -63,6 +63,16 @@ async def until(holds: Callable[[], Any], seconds: float = PATIENT_S) -> None:
     while not holds():
         assert time.monotonic() < give_up, f"still not so after {seconds} s"
         await asyncio.sleep(0.01)
+
+
+@contextmanager
+def unheard(tws: TwsSimulator, client_id: int = 12) -> Iterator[None]:
+    """What the simulator says to this client meanwhile is lost on the way."""
+    outbox = tws.session(client_id).outbox
+    outbox.stalled = True
+    yield
+    outbox.flush()
+    outbox.stalled = False
 
 
 class Trader:
@@ -139,7 +149,7 @@ class Sender:
     """A sender's core with the adapter, transaction by transaction, in memory: what a shell does, without its stores."""
 
     def __init__(self, tws: TwsSimulator, section: dict[str, Any] | None = None, **sender: Any) -> None:
-        base: dict[str, Any] = {"account": ACCOUNT, "ack_timeout_s": 0.5, "books_timeout_s": 3.0, "burst": 20}
+        base: dict[str, Any] = {"venue": "ibkr", "account": ACCOUNT, "ack_timeout_s": 0.5, "books_timeout_s": 3.0, "burst": 20}
         self.venue = IbkrVenue(an_ibkr_config(tws, **(section or {})), instruments(), ACCOUNT)
         self._make = lambda: SendingNode(
             load_section({"sender": base | sender}, "sender", SendingConfig), self.venue.capabilities, "ibkr"

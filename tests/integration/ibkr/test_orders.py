@@ -16,7 +16,7 @@ from barque.venue import Accepted, Ended, Executed, Modified, Rejected, RequestR
 from simulators.tws.noise import Noise
 from simulators.tws.server import TwsSimulator
 from tests.support.builders import NS
-from tests.support.ibkr import Trader, until
+from tests.support.ibkr import Trader, unheard, until
 
 D = Decimal
 
@@ -175,10 +175,8 @@ async def test_a_cancel_that_a_fill_has_overtaken_says_so_and_the_fill_is_report
     async with Trader(tws) as trader:
         await trader.place("o1", order_type="limit", limit_price=D("1.09"))
         await until(lambda: trader.of(Accepted))
-        session = tws.session(trader.config.sender_client_id)
-        session.outbox.stalled = True  # the fill's report is lost on the way
-        tws.mishaps.fill(trader.at_tws("o1"), 100_000, D("1.09"))
-        session.outbox.stalled = False
+        with unheard(tws):
+            tws.mishaps.fill(trader.at_tws("o1"), 100_000, D("1.09"))
         await trader.cancel("o1")
         await until(lambda: trader.filled("o1") == 1)
     refused = trader.of(RequestRefused)[0]
@@ -267,6 +265,8 @@ async def test_a_change_is_told_once_it_stands_in_the_brokers_echo(tws: TwsSimul
         (404, "Shares for this order are not immediately available for short sale."),
         (2109, "Order Event Warning:Attribute 'Outside Regular Trading Hours' is ignored"),
         (10349, "Order TIF was set to DAY based on order preset."),
+        (110, "The price does not conform to the minimum price variation for this contract."),
+        (321, "Error validating request.-'bW' : cause - Something about nothing that was asked"),
         (31_337, "A code that nobody has seen before"),
     ],
 )

@@ -164,7 +164,9 @@ class ContractBook:
         wanted, instrument = self._wanted[symbol], self._instruments[symbol]
         try:
             found = await session.ask(
-                f"contract details of {symbol}", lambda ib: ib.reqContractDetailsAsync(wanted_contract(wanted)), timeout_s=30.0
+                f"contract details of {symbol}",
+                lambda ib: ib.reqContractDetailsAsync(wanted_contract(wanted)),
+                timeout_s=2 * session.config.request_timeout_s,
             )
         except VenueRefused as error:
             raise ConfigError(f"symbol '{symbol}': {error}") from None

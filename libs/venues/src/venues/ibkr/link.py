@@ -227,8 +227,11 @@ class Link:
         return self._failed.result() if self._failed.done() else ""
 
     async def _abandon(self, connecting: asyncio.Future[Any]) -> None:
-        connecting.cancel()
-        await asyncio.wait({connecting}, timeout=1.0)
+        for _ in range(20):  # a cancel that meets the end of one of its steps is swallowed
+            connecting.cancel()
+            await asyncio.wait({connecting}, timeout=0.05)
+            if connecting.done():
+                break
         if connecting.done() and not connecting.cancelled():
             connecting.exception()  # retrieved
         await self.close("it could not be opened")
