@@ -159,6 +159,10 @@ class Mt5Client:
         """Deals of a time of the server's clock, oldest first."""
         return records(Deal, await self._call("history_deals_get", from_s, to_s))
 
+    async def deals_count(self, from_s: int, to_s: int) -> int:
+        """How many there are of a time of the server's clock; 0 for none."""
+        return int((await self._call("history_deals_total", from_s, to_s))[1] or 0)
+
     async def deals_of_order(self, ticket: int) -> list[Deal]:
         return records(Deal, await self._call("history_deals_get", ticket=ticket))
 

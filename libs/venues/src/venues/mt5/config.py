@@ -55,6 +55,10 @@ class Mt5Config(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A terminal that has to be started first needs its time."""
     poll_s: float = 0.25
     """How often orders, positions and deals are looked at."""
+    books_lag_s: float = 5.0
+    """So long may the terminal take to show what the trade server has done; a look sooner proves nothing."""
+    executions_back_s: int = 30 * 86_400
+    """How far back deals are read."""
     ping_s: float = 5.0
     """How often terminal and account are looked at."""
     retries: int = 3

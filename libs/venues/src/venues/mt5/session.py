@@ -176,6 +176,12 @@ class Mt5Session:
         elif before and not self.trading:
             self._on_event(TradingOn())
 
+    def trading_refused(self, why: str) -> None:
+        """An order was refused because trading is off; whether it still is, is seen when the terminal is next looked at."""
+        if not self.trading:
+            self.trading = why
+            self._on_event(TradingOff(detail=why))
+
     # -- supervision -------------------------------------------------------------------------------------------------
 
     def _broken(self, detail: str) -> None:
@@ -193,7 +199,8 @@ class Mt5Session:
     async def _look_after(self) -> None:
         while True:
             try:
-                await asyncio.wait_for(self._wake.wait(), self.config.ping_s)
+                async with asyncio.timeout(self.config.ping_s):
+                    await self._wake.wait()
             except TimeoutError:
                 await self._ping()
             self._wake.clear()

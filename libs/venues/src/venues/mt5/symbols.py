@@ -44,6 +44,10 @@ class Symbol(msgspec.Struct, frozen=True, kw_only=True):
     execution: int
     filling: int
     """Of market orders."""
+    pending_filling: int
+    """Of orders that wait: what is not filled at once waits on, where the symbol allows that."""
+    fok: bool
+    """It allows fill-or-kill."""
 
     def lots(self, contracts: Decimal) -> Decimal:
         """In the broker's unit, not rounded."""
@@ -131,6 +135,8 @@ def symbol_of(config: Mt5Config, instrument: Instrument, info: SymbolInfo) -> Sy
         stops_level=info.trade_stops_level,
         execution=info.trade_exemode,
         filling=_filling(config, info),
+        pending_filling=RETURN,
+        fok=bool(info.filling_mode & FOK_ALLOWED),
     )
 
 

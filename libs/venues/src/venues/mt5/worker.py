@@ -43,7 +43,8 @@ class Worker:
         future: Future[T] = Future()
         self._jobs.put((rank, next(self._numbers), future, work))
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(future), timeout_s + SLACK_S)
+            async with asyncio.timeout(timeout_s + SLACK_S):  # not wait_for: before 3.12 that may swallow a cancellation
+                return await asyncio.wrap_future(future)
         except TimeoutError:
             if future.cancel() or future.cancelled():
                 raise VenueUnavailable(f"{what}: other calls have held the terminal up for {timeout_s:g} s; not sent") from None
