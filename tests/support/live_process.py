@@ -26,7 +26,8 @@ from barque.bus.redis_bus import RedisBus
 from barque.config import PostgresConfig, RedisConfig
 from barque.embedded.process import free_port
 from barque.faults import EXIT_CODE
-from tests.support.brokers import Broker
+from simulators.broker.server import SimulatedBroker
+from tests.support.brokers import Broker, Simulated
 from tests.support.live_book import LiveBook
 from tests.support.servers import begin_book
 
@@ -85,6 +86,12 @@ class LiveProcess(LiveBook):
         process = self.process
         if process is not None and process.poll() is not None and process.returncode not in (0, EXIT_CODE, -signal.SIGKILL):
             raise AssertionError(f"the sender ended with {process.returncode}: {self.log()[-2000:]}")
+
+    @property
+    def simulator(self) -> SimulatedBroker:
+        """The broker, where it is the simulated one."""
+        assert isinstance(self.broker, Simulated)
+        return self.broker.broker
 
     def log(self) -> str:
         """What the processes have logged so far."""
