@@ -120,11 +120,12 @@ async def frozen(live: LiveProcess, times: int) -> None:
             live.freeze()
             live.start()
             await live.until_ready()
-            sessions = live.simulator.sessions
             assert old is not None
             old.send_signal(signal.SIGCONT)
             await asyncio.sleep(1.0)
-            assert live.simulator.sessions == sessions, "the one that was frozen took the session back"
+            sessions = live.simulator.sessions
+            await asyncio.sleep(0.5)
+            assert live.simulator.sessions == sessions, "the one that was frozen does not leave the session to the other"
             old.kill()
             await asyncio.to_thread(old.wait, 10)
     live.sent_once()

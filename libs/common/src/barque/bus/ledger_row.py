@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from hashlib import blake2b
 
@@ -78,11 +78,8 @@ class LedgerRow:
         """This process has, or had, the node."""
         return self._connection is not None
 
-    async def acquire(self, stop: asyncio.Event, standing_by: Callable[[], Awaitable[None]] | None = None) -> bool:
-        """Get the lock, raise the epoch, load the node, publish what a predecessor left in the outbox. False: told to stop.
-
-        `standing_by` is awaited once where another process holds the node.
-        """
+    async def acquire(self, stop: asyncio.Event) -> bool:
+        """Get the lock, raise the epoch, load the node, publish what a predecessor left in the outbox. False: told to stop."""
         await self._check_lineage()
         connection = await connect_one(self._postgres, IDLE_SESSION_TIMEOUT_MS)
         self._connection = connection
@@ -90,9 +87,6 @@ class LedgerRow:
             while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", self._lock_key()):
                 if self._shell.not_ready("another process holds this node; standing by"):
                     self._shell.log.info("standing_by")
-                if standing_by is not None:
-                    await standing_by()
-                    standing_by = None
                 await pause_until(stop, 0.1)
                 if stop.is_set():
                     return False

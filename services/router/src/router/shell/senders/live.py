@@ -85,11 +85,10 @@ class LiveSender:
             await self._shell.serve(stop, cycle, self._release)
         finally:
             await self._release()
-            await self._venue.close()
 
     async def _acquire(self, stop: asyncio.Event) -> bool:
-        """Hold the account. A process that stands by has no session with the broker: the holder has it."""
-        if not await self._row.acquire(stop, standing_by=self._venue.close):
+        """Hold the account, and only then begin a session with the broker."""
+        if not await self._row.acquire(stop):
             return False
         await self._row.begin_halt_row()
         self._intents.loaded()
@@ -100,6 +99,8 @@ class LiveSender:
         return True
 
     async def _release(self) -> None:
+        """A process that does not hold the account has no session with the broker: perhaps another one does."""
+        await self._venue.close()
         await self._inputs.close()
         await self._row.release()
 

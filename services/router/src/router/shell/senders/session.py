@@ -63,8 +63,7 @@ class VenueSession:
     def begin(self) -> None:
         """The node has been loaded: whatever was under way before has an unknown outcome."""
         self._restart_events("the sender has been started anew")
-        if self._connecting is None:
-            self._connecting = asyncio.create_task(self._connect())
+        self._connecting = asyncio.create_task(self._connect())
 
     async def close(self) -> None:
         """End the session; orders stay at the broker."""
