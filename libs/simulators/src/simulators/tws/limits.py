@@ -40,7 +40,7 @@ class MessageRate:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._times: deque[int] = deque()
-        self._struck_ns = 0
+        self._struck_ns = -NS_PER_S
         self.strikes = 0
 
     def take(self, now_ns: int) -> str:

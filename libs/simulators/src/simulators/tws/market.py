@@ -16,9 +16,11 @@ from simulators.tws.catalogue import Catalogue, Listing
 from simulators.tws.hours import NS_PER_S
 
 CELL_S = 5
-MAX_CELLS = 40_000
-"""Of one listing: more than two days of them."""
-MAX_TICKS = 20_000
+MAX_CELLS = 2_880
+"""Of one listing: four hours of them; older ones are joined to minutes."""
+MAX_MINUTES = 10_080
+"""A week of them."""
+MAX_TICKS = 5_000
 
 
 class Candle(msgspec.Struct):
@@ -37,6 +39,11 @@ class Candle(msgspec.Struct):
         if size:
             self.volume, self.count, self.value = self.volume + size, self.count + 1, self.value + price * size
 
+    def join(self, later: Candle) -> None:
+        """And what came after it."""
+        self.high, self.low, self.close = max(self.high, later.high), min(self.low, later.low), later.close
+        self.volume, self.count, self.value = self.volume + later.volume, self.count + later.count, self.value + later.value
+
 
 class Cell(msgspec.Struct):
     """What five seconds (or a loaded minute) held; a kind of price that did not occur is None."""
@@ -47,6 +54,14 @@ class Cell(msgspec.Struct):
     ask: Candle | None = None
     mid: Candle | None = None
     trades: Candle | None = None
+
+    def join(self, later: Cell) -> None:
+        for kind in ("bid", "ask", "mid", "trades"):
+            mine, other = getattr(self, kind), getattr(later, kind)
+            if mine is None:
+                setattr(self, kind, other)
+            elif other is not None:
+                mine.join(other)
 
 
 class Tick(msgspec.Struct, frozen=True):
@@ -79,7 +94,8 @@ class Lane:
         """Opened or closed by hand; None: always open, or by its hours where the simulator keeps them."""
         self.halted = False
         """Nothing trades, the quote stands."""
-        self.cells: deque[Cell] = deque(maxlen=MAX_CELLS)
+        self.cells: deque[Cell] = deque()
+        self.minutes: deque[Cell] = deque(maxlen=MAX_MINUTES)
         self.ticks: deque[Tick] = deque(maxlen=MAX_TICKS)
         self.loaded: list[Cell] = []
         """History that a test gave, older than the cells."""
@@ -120,7 +136,15 @@ class Lane:
         start_s = now_ns // NS_PER_S // CELL_S * CELL_S
         if not self.cells or self.cells[-1].start_s < start_s:
             self.cells.append(Cell(start_s))
+            if len(self.cells) > MAX_CELLS:
+                self._put_away(self.cells.popleft())
         return self.cells[-1]
+
+    def _put_away(self, cell: Cell) -> None:
+        minute_s = cell.start_s // 60 * 60
+        if not self.minutes or self.minutes[-1].start_s < minute_s:
+            self.minutes.append(Cell(minute_s, 60))
+        self.minutes[-1].join(cell)
 
 
 def _taken(candle: Candle | None, price: float, size: float = 0.0) -> Candle:

@@ -103,14 +103,14 @@ class Past:
                 if made_up[0] <= at_s < made_up[1]:
                     yield at_s, candle
         open_spans = hours.spans(start_s, end_s) if rth else [span]
-        for cell in (*lane.loaded, *lane.cells):
+        for cell in (*lane.loaded, *lane.minutes, *lane.cells):
             known = _of(cell, what)
             if known is not None and any(opens <= cell.start_s < closes for opens, closes in open_spans):
-                yield cell.start_s, known
+                yield from _fifths(cell.start_s, known) if fine and cell.seconds == MINUTE else ((cell.start_s, known),)
 
     def _made_up(self, lane: Lane, what: str, spans: list[tuple[int, int]], fine: bool) -> Iterator[tuple[int, Candle]]:
         """Minutes that touch the spans, the one in which the lane began last; in cells of five seconds where `fine`."""
-        last = lane.begun_ns // NS_PER_S // MINUTE + 1
+        last = -(-(lane.begun_ns // NS_PER_S) // MINUTE)
         path = self._path(lane.listing, "minutes", MOVE_PER_MINUTE, float(lane.listing.first_price))
         for opens_s, closes_s in spans:
             for minute in range(opens_s // MINUTE, min(-(-closes_s // MINUTE), last)):
