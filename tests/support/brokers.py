@@ -48,6 +48,8 @@ class Broker(Protocol):
     """Its protocol has corrections and busts."""
     native_brackets: bool
     """It holds a bracket's exits and links them."""
+    resizes: bool
+    """A change of quantity is one request to it."""
 
     async def start(self, folder: Path) -> dict[str, Any]:
         """Begin; the sections that its adapter needs (`{"simulated": {"port": …}}`). Prices are bid 1.30000, ask 1.30010."""
@@ -109,6 +111,7 @@ class Simulated:
     account = "SIM1"
     quiet_s = 1.0
     corrects = True
+    resizes = True
 
     def __init__(self, brackets: bool = True) -> None:
         self.instrument = convert(
@@ -169,7 +172,22 @@ class Simulated:
         return sum((each.quantity for each in self.broker.books.positions()), Decimal(0))
 
 
+def _mt5(transport: str, hedging: bool) -> Callable[[], Broker]:
+    def begin() -> Broker:
+        from tests.support.mt5_broker import Mt5  # it imports this module
+
+        return Mt5(transport, hedging)
+
+    return begin
+
+
 BROKERS: dict[str, Callable[[], Broker]] = {
     "simulated": Simulated,
     "simulated-without-brackets": lambda: Simulated(brackets=False),
+    "mt5-hedging-rpyc": _mt5("rpyc", hedging=True),
+    "mt5-netting-rpyc": _mt5("rpyc", hedging=False),
+    "mt5-hedging-in-process": _mt5("in_process", hedging=True),
+    "mt5-netting-in-process": _mt5("in_process", hedging=False),
 }
+SLOW = frozenset({"mt5-netting-rpyc", "mt5-hedging-in-process", "mt5-netting-in-process"})
+"""Left out of `make test`, where the adapter's own tests run with each of them."""

@@ -4,7 +4,7 @@ In:   quotes, requests that the terminal passes on.   Out: the books changed; a 
 Not:  the package's functions and how a terminal fails (`terminal`).
 
 Market orders trade at the other side's price, stops at the market once it has come there, limits at their price or better.
-`liquidity` bounds what one execution finds; what is left of a pending order waits for the next quote.
+`liquidity` bounds what one quote gives to all; what is left of a pending order waits for the next.
 """
 
 from __future__ import annotations
@@ -73,7 +73,9 @@ class TradeServer:
     off_quotes: set[str] = field(default_factory=set)
     """Symbols for which there are no prices just now."""
     liquidity: dict[str, float] = field(default_factory=dict)
-    """Lots that one execution finds; not given: all that it wants."""
+    """Lots that each quote gives; not given: as many as are wanted."""
+    taken: dict[str, float] = field(default_factory=dict)
+    """Of the newest quote's."""
 
     def __post_init__(self) -> None:
         self.histories = {name: TickHistory(spec.point) for name, spec in self.specs.items()}
@@ -99,6 +101,7 @@ class TradeServer:
         spec, history = self.specs[symbol], self.histories[symbol]
         wall_ms = self.now_ms if at_ns is None else self.zone.wall_ms(at_ns)
         history.add(wall_ms, spec.price(bid), spec.price(ask))
+        self.taken.pop(symbol, None)
         tick = self.tick(symbol)
         if tick is not None and symbol not in self.closed:
             self._trigger(spec, tick)
@@ -257,13 +260,13 @@ class TradeServer:
     def _deal(self, request: TradeRequest) -> Outcome:
         spec = self.specs[request.symbol]
         tick = self._tick(spec)
-        there = self.liquidity.get(spec.name, request.volume)
+        there = self._there(spec, request.volume)
         if there <= 0 or (there < request.volume and request.type_filling == mt5.ORDER_FILLING_FOK):
             return Outcome(mt5.TRADE_RETCODE_REJECT)
         order = self._order(request)
         order.state, order.position_id = mt5.ORDER_STATE_STARTED, request.position
         price = tick.ask if order.buys else tick.bid
-        volume = min(there, order.volume)
+        volume = self._take(spec, min(there, order.volume))
         deal = self.book.execute(order, spec, volume, price, self.now_ms)
         whole = order.volume_left <= 0
         self.book.finish(order, mt5.ORDER_STATE_FILLED if whole else mt5.ORDER_STATE_CANCELED, self.now_ms)
@@ -381,7 +384,7 @@ class TradeServer:
                 self._leave(position, spec, price, mt5.ORDER_REASON_TP, f"[tp {position.tp:.{spec.digits}f}]")
 
     def _fill(self, order: Order, spec: SymbolSpec, price: float) -> Deal | None:
-        volume = min(order.volume_left, self.liquidity.get(spec.name, order.volume_left))
+        volume = self._take(spec, min(order.volume_left, self._there(spec, order.volume_left)))
         if volume <= 0:
             return None
         deal = self.book.execute(order, spec, volume, price, self.now_ms)
@@ -408,6 +411,15 @@ class TradeServer:
             position_id=position.ticket,
         )
         self._fill(order, spec, price)
+
+    def _there(self, spec: SymbolSpec, wanted: float) -> float:
+        """Lots that the newest quote still has."""
+        given = self.liquidity.get(spec.name)
+        return wanted if given is None else round(max(given - self.taken.get(spec.name, 0.0), 0.0), 8)
+
+    def _take(self, spec: SymbolSpec, lots: float) -> float:
+        self.taken[spec.name] = self.taken.get(spec.name, 0.0) + lots
+        return lots
 
     def _tick(self, spec: SymbolSpec) -> Tick:
         tick = self.tick(spec.name)

@@ -31,6 +31,8 @@ class Fault:
     seconds: float = 0.0
     retcode: int = 0
     times: int = 1
+    actions: tuple[int, ...] = ()
+    """Of `order_send`: only for requests with one of these actions; none: for all."""
 
 
 @dataclass
@@ -44,10 +46,10 @@ class Faults:
         """After those that wait already."""
         self.coming.append(fault)
 
-    def due(self, function: str) -> Fault | None:
-        """The fault of this call, taken."""
+    def due(self, function: str, action: int = 0) -> Fault | None:
+        """The fault of this call, taken. `action`: of the request, where it has one."""
         for fault in self.coming:
-            if fault.function == function:
+            if fault.function == function and (not fault.actions or action in fault.actions):
                 fault.times -= 1
                 if fault.times <= 0:
                     self.coming.remove(fault)

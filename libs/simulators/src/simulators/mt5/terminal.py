@@ -322,7 +322,8 @@ class Terminal:
                 return self._fail(mt5.RES_E_INVALID_PARAMS, parsed, None)
             return self._result(parsed, Outcome(fault.retcode))
 
-        return self._call("order_send", work, None, answer)
+        action = request.get("action", 0) if isinstance(request, dict) else 0
+        return self._call("order_send", work, None, answer, action=action)
 
     def _switched_off(self) -> int:
         if not self.connected:
@@ -346,12 +347,13 @@ class Terminal:
         failure: T,
         answer: Callable[[Fault], T] | None = None,
         needs_ipc: bool = True,
+        action: int = 0,
     ) -> T:
         with self._pipe:
             self.calls[name] += 1
             self._wait(self.latency_s + self._delay_s)
             self._delay_s = 0.0
-            fault = self._faults.due(name)
+            fault = self._faults.due(name, action)
             if fault is not None and fault.when == "before":
                 self._break(fault)
                 if fault.what == "retcode" and answer is not None:

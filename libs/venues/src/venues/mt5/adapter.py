@@ -118,6 +118,7 @@ class Mt5Venue:
             oco=False,
             dedupe="none",
             executions_back_s=self._config.executions_back_s,
+            books_lag_s=self._config.books_lag_s,
         )
 
     # -- the session --------------------------------------------------------------------------------------------------
