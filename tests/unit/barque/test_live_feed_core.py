@@ -181,7 +181,8 @@ def test_kept_subscriptions_that_live_are_left_alone() -> None:
 def test_a_doubtful_subscription_has_fifteen_seconds() -> None:
     feed = Feed().live().told(SymbolNews(symbol="", state="doubtful", detail="2103 usfarm"), T0 + NS)
     assert subscribed(feed.wait(T0 + NS, T0 + 15 * NS).taken()) == 0
-    assert subscribed(feed.wait(T0 + 16 * NS, T0 + 17 * NS).taken()) == 1
+    acts = feed.wait(T0 + 16 * NS, T0 + 17 * NS).taken()
+    assert (subscribed(acts), fitness(acts)) == (1, ["stale"])
     other = Feed().live().told(SymbolNews(symbol="", state="doubtful"), T0 + NS).heard(T0 + 2 * NS)
     assert subscribed(other.wait(T0 + 2 * NS, T0 + 40 * NS).taken()) == 0
 

@@ -269,7 +269,8 @@ class FeedCore:
     def _hear_news(self, news: SymbolNews, now_ns: int) -> list[Act]:
         acts: list[Act] = []
         for each in self._by_symbol.get(news.symbol, ()) if news.symbol else self.watched.values():
-            acts += self._take_news(each, news, now_ns)
+            if news.key in ("", each.subscription.key):
+                acts += self._take_news(each, news, now_ns)
         return acts
 
     def _take_news(self, each: Watched, news: SymbolNews, now_ns: int) -> list[Act]:
@@ -360,6 +361,8 @@ class FeedCore:
             return "stale", "what was missed is being filled from history"
         if not self._is_judged(each):
             return "live", ""
+        if each.verify_until_ns and not each.heard_since and now_ns >= each.verify_until_ns and each.open:
+            return "stale", each.detail or "nothing has been heard since its connection was in doubt"
         if each.open and self._silent(each, now_ns) and (each.heard_since or each.state == "live"):
             return "stale", f"nothing has been heard for {(now_ns - max(each.heard_ns, each.since_ns)) / SECOND_NS:.0f} s"
         if not each.heard_since:

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 from barque.live_feed.source import MarketMessage
 from barque.live_feed.state import KEPT, Key, Published, event_ns, tick_key
-from barque.messages import Bar, Quote
+from barque.messages import Bar, Quote, Trade
 
 
 class Echoes:
@@ -41,7 +41,7 @@ class Echoes:
     def expect(self, keys: Iterable[Key]) -> None:
         """These were published; each may come once more."""
         for key in keys:
-            self._expected[key if self._exact else (0, *key[1:])] += 1
+            self._expected[key] += 1
             self._expected_until_ns = max(self._expected_until_ns, key[0])
 
     def is_news(self, message: MarketMessage) -> bool:
@@ -63,19 +63,16 @@ class Echoes:
             self._recent = [*self._recent[-KEPT + 1 :], key]
         return True
 
-    def _is_echo(self, message: MarketMessage, key: Key, at_ns: int) -> bool:
-        if self._exact:
-            if at_ns > self._expected_until_ns:
-                self._expected.clear()
-                return False
-        else:
-            if not isinstance(message, Quote):
-                self._expected.clear()  # when it happened nobody knows, and two equal trades are two trades
-                return False
-            key = (0, *key[1:])
-        known = self._expected[key] > 0
-        if not self._exact:
-            self._expected.clear()  # a snapshot is one quote: what follows it is news, equal or not
-        elif known:
-            self._expected[key] -= 1
-        return known
+    def _is_echo(self, message: Quote | Trade, key: Key, at_ns: int) -> bool:
+        if isinstance(message, Quote) and (not self._exact or at_ns == message.ts_recv_ns):
+            # A snapshot, stamped by us: it is one quote, what follows it is news, equal or not.
+            known = any(key[1:] == expected[1:] for expected in self._expected)
+            self._expected.clear()
+            return known
+        if not self._exact or at_ns > self._expected_until_ns:
+            self._expected.clear()
+            return False
+        if self._expected[key] <= 0:
+            return False
+        self._expected[key] -= 1
+        return True

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from barque.calendars import Calendar
 from barque.intervals import interval_of
 from barque.live_feed.core import SECOND_NS, Fill
 from barque.live_feed.source import HistoryQuery, MarketMessage
@@ -47,6 +48,20 @@ def inside(query: HistoryQuery, messages: Iterable[MarketMessage]) -> Iterator[M
         ends_ns = message.ts_close_ns if isinstance(message, Bar) else at_ns + 1
         if query.from_ns <= at_ns and ends_ns <= query.to_ns:
             yield message
+
+
+def trading_time(hours: Calendar, until_ns: int, length_ns: int) -> Iterator[tuple[int, int]]:
+    """Stretches of trading days, the newest first, that together are `length_ns` long."""
+    while length_ns > 0:
+        day = hours.trading_day_until(until_ns - 1)
+        if day is None:
+            return
+        to_ns = min(until_ns, day.close_ns)
+        from_ns = max(day.open_ns, to_ns - length_ns)
+        if from_ns < to_ns:
+            yield from_ns, to_ns
+            length_ns -= to_ns - from_ns
+        until_ns = day.open_ns
 
 
 def by_minute(messages: Sequence[MarketMessage]) -> Iterator[list[MarketMessage]]:

@@ -102,15 +102,13 @@ class Intake:
         held, channel.held = channel.held or [], None
         if channel.subscription.kind == "bars":
             new = [bar for bar in history if fill is not None and event_ns(bar) > fill.from_ns]
-            rest = held[1:]
+            self._say([*new, *held[:1]], True)
+            held = held[1:]  # the first was found to be news when it was heard
         else:
             new = self._new_ticks(channel, history, fill)
-            rest = held if channel.subscription.exact_times else held[1:]
-        for part in by_minute(new):
-            self._say(part, True)
-        if len(rest) < len(held):
-            self._say(held[:1], False)  # it was found to be news when it was heard
-        self._say([message for message in rest if channel.echoes.is_news(message)], False)
+            for part in by_minute(new):
+                self._say(part, True)
+        self._say([message for message in held if channel.echoes.is_news(message)], False)
         return len(new)
 
     def _new_ticks(self, channel: Channel, history: Sequence[MarketMessage], fill: Fill | None) -> list[MarketMessage]:
@@ -119,7 +117,9 @@ class Intake:
         if published is not None:
             channel.echoes.expect(published.keys)
         new: list[MarketMessage] = [tick for tick in history if not isinstance(tick, Bar) and channel.echoes.is_news(tick)]
-        if fill is not None and channel.subscription.exact_times:
+        if not channel.subscription.exact_times:
+            channel.echoes.expect(tick_key(tick) for tick in new[-1:])  # what is held back begins with a snapshot
+        elif fill is not None:
             meeting_ns = fill.to_ns // SECOND_NS * SECOND_NS
             channel.echoes.expect(tick_key(tick) for tick in new if event_ns(tick) >= meeting_ns)
         return new

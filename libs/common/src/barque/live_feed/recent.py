@@ -46,6 +46,9 @@ class RecentBars:
         self._bars.clear()
         self._bars.extend([*older, *known])
 
+    def __len__(self) -> int:
+        return len(self._bars)
+
     def hear(self, message: MarketMessage) -> None:
         """One more."""
         if isinstance(message, Bar):

@@ -19,9 +19,10 @@ import structlog
 from barque.bus.feed import FeedWriter
 from barque.calendars import calendar
 from barque.errors import BarqueError, ConfigError, VenueError, VenueThrottled
+from barque.intervals import interval_of
 from barque.live_feed.config import LiveFeedConfig
 from barque.live_feed.core import SECOND_NS, Act, FeedCore, Fill, Say, Subscribe, Warn
-from barque.live_feed.filling import inside, queries_of
+from barque.live_feed.filling import inside, queries_of, trading_time
 from barque.live_feed.intake import Intake
 from barque.live_feed.metrics import FeedMetrics
 from barque.live_feed.outbox import Outbox
@@ -61,8 +62,8 @@ class LiveFeed:
             raise ConfigError(f"{context.service} has no subscriptions; name at least one symbol in its section")
         self.feed = f"feed.{source.name}"
         self._context, self._source, self._config = context, source, config
-        hours = {each.symbol: calendar(context.common.instrument(each.symbol).calendar) for each in source.subscriptions}
-        self._core = FeedCore(self.feed, config, source.subscriptions, hours)
+        self._hours = {each.symbol: calendar(context.common.instrument(each.symbol).calendar) for each in source.subscriptions}
+        self._core = FeedCore(self.feed, config, source.subscriptions, self._hours)
         self._metrics = FeedMetrics(context.service, self.feed)
         self._outbox = Outbox(self.feed, config.buffer_ticks, config.buffer_s)
         self._intake = Intake(self._core, self._metrics, self._say, self._do)
@@ -75,6 +76,7 @@ class LiveFeed:
         self._wake = asyncio.Event()
         self._ending = False
         self._asked: asyncio.Queue[Subscription] = asyncio.Queue()
+        self._to_ask: set[str] = set()
         self._fills: asyncio.Queue[Fill] = asyncio.Queue()
         context.health.show("recent", self.recent)
 
@@ -143,7 +145,7 @@ class LiveFeed:
                 log.warning("alert", name=act.alert.name, severity=act.alert.severity, text=act.alert.text)
                 self._outbox.put(Topic.ALERTS, act.alert)
             elif isinstance(act, Subscribe):
-                self._asked.put_nowait(act.subscription)
+                self._ask_for(act.subscription)
             else:
                 if act.ahead:
                     self._intake.hold(act.subscription.key)
@@ -151,10 +153,17 @@ class LiveFeed:
         if acts:
             self._wake.set()
 
+    def _ask_for(self, subscription: Subscription) -> None:
+        """Unless it is to be asked for already."""
+        if subscription.key not in self._to_ask:
+            self._to_ask.add(subscription.key)
+            self._asked.put_nowait(subscription)
+
     async def _subscribe(self) -> None:
         """One after the other, as the source lets us."""
         while True:
             subscription = await self._asked.get()
+            self._to_ask.discard(subscription.key)
             published = self._places.published.get(subscription.key)
             self._intake.renewed(subscription.key)
             try:
@@ -163,7 +172,7 @@ class LiveFeed:
                 self.told(SymbolNews(symbol=subscription.symbol, state="unknown", detail=str(error)))
             except VenueThrottled as error:
                 await asyncio.sleep(error.retry_after_ms / 1_000)
-                self._asked.put_nowait(subscription)
+                self._ask_for(subscription)
             except VenueError as error:
                 log.warning("subscribe_failed", feed=self.feed, subscription=subscription.key, reason=str(error))
                 if error.disposition == "reject":
@@ -222,12 +231,16 @@ class LiveFeed:
         return [], trouble
 
     async def _seed(self, symbol: str) -> None:
-        kept, to_ns = self._recent[symbol], time.time_ns() // MINUTE_NS * MINUTE_NS
-        from_ns = to_ns - self._config.recent_bars * MINUTE_NS
-        query = HistoryQuery(symbol=symbol, kind="bars", from_ns=from_ns, to_ns=to_ns, interval=kept.interval, price=kept.price)
+        """The newest trading day first, since that is what people look at; then what is still missing of the days before."""
+        kept = self._recent[symbol]
+        length_ns = interval_of(kept.interval).interval_ns * self._config.recent_bars
         try:
-            async for page in self._source.history(query):
-                kept.seed([message for message in page.messages if isinstance(message, Bar)])
+            for from_ns, to_ns in trading_time(self._hours[symbol], time.time_ns() // MINUTE_NS * MINUTE_NS, length_ns):
+                query = HistoryQuery(
+                    symbol=symbol, kind="bars", from_ns=from_ns, to_ns=to_ns, interval=kept.interval, price=kept.price
+                )
+                found = [bar async for page in self._source.history(query) for bar in page.messages if isinstance(bar, Bar)]
+                kept.seed(found)
         except BarqueError as error:
             log.info("recent_bars_unknown", feed=self.feed, symbol=symbol, reason=str(error))
 
@@ -241,14 +254,18 @@ class LiveFeed:
 
     async def _work(self) -> None:
         """All loops side by side until the service stops or one of them fails; then what is left is written."""
-        publishing = asyncio.create_task(self._publish())
+        publishing, connecting = asyncio.create_task(self._publish()), asyncio.create_task(self._source.connect(self))
         loops: list[Coroutine[Any, Any, object]] = [self._watch(), self._subscribe(), self._fill(), self._context.stop.wait()]
-        tasks: list[asyncio.Task[Any]] = [publishing, *(asyncio.create_task(loop) for loop in loops)]
+        running: list[asyncio.Task[Any]] = [publishing, *(asyncio.create_task(loop) for loop in loops)]
+        tasks = [*running, connecting]
         try:
-            await self._source.connect(self)
-            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in ended:
-                task.result()
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if connecting.done():
+                connecting.result()
+                await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in running:
+                if task.done():
+                    task.result()
             await self._drain(publishing)
         finally:
             self._given_up.set()

@@ -102,11 +102,13 @@ class SafeMode(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SymbolNews(msgspec.Struct, frozen=True, kw_only=True):
-    """What the broker says of one subscription, or of all of them where `symbol` is empty."""
+    """What the broker says of a symbol's subscriptions, or of all there are where `symbol` is empty."""
 
     symbol: str
     state: SymbolState
     detail: str = ""
+    key: str = ""
+    """Of this one alone."""
 
 
 SourceEvent: TypeAlias = Connected | Lost | SafeMode | SymbolNews
@@ -142,7 +144,8 @@ class MarketSource(Protocol):
         ...
 
     async def connect(self, sink: Sink) -> None:
-        """Begin. Returns at once or later; the source keeps a session by itself from here on and says what becomes of it.
+        """Begin, and return when there is a first session, however long that takes. The source keeps it by itself from here on
+        and says what becomes of it.
 
         Raises `ConfigError` for what no attempt will mend.
         """

@@ -1,0 +1,1 @@
+"""What the Gateway's words mean: pure, synchronous."""
