@@ -18,8 +18,11 @@ from _structs import Field, cell, fields_of, sentence_of
 from barbuilder.config import BarBuilderConfig, BarsConfig
 from barque.config import SECTIONS, BookConfig, LogConfig, PostgresConfig, RedisConfig, StrategyConfig
 from barque.instruments import AssetClass, Instrument
+from barque.live_feed.source import DataKind
 from barque.messages.market import PriceType
 from barque_paper import PaperConfig, PaperSymbolConfig
+from feed_ibkr.config import FeedIbkrConfig, How, StreamConfig
+from feed_mt5.config import FeedMt5Config
 from feed_replay.config import FeedReplayConfig, FileConfig, MarketConfig
 from gateway.config import GatewayConfig
 from portfolio.config import AccountConfig, ArchiveConfig, PortfolioConfig
@@ -60,6 +63,9 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "[feed_replay]": FeedReplayConfig,
     "[[feed_replay.files]]": FileConfig,
     "[feed_replay.market]": MarketConfig,
+    "[feed_ibkr]": FeedIbkrConfig,
+    "[[feed_ibkr.streams]]": StreamConfig,
+    "[feed_mt5]": FeedMt5Config,
     "[barbuilder]": BarBuilderConfig,
     "[[barbuilder.bars]]": BarsConfig,
     "[strategy_host]": StrategyHostConfig,
@@ -89,7 +95,7 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "[portfolio.archive]": ArchiveConfig,
     "[gateway]": GatewayConfig,
 }
-EMPTY: tuple[str, ...] = ("feed_ibkr", "feed_mt5")
+EMPTY: tuple[str, ...] = ()
 """Sections that may be there and have no keys of their own."""
 
 TOML = {
@@ -103,6 +109,8 @@ TOML = {
 }
 CHOICES = {
     "AssetClass": AssetClass,
+    "DataKind": DataKind,
+    "How": How,
     "MarketDataType": MarketDataType,
     "OnTrip": OnTrip,
     "Policy": Policy,
@@ -138,6 +146,9 @@ PLAIN = {
     "[[barbuilder.bars]].symbols": "Each needs an `[[instruments]]` entry.",
     "[[barbuilder.bars]].interval": "A whole number and `s`, `m`, `h`, `d` or `w`, up to a week; or `tick:N`, `volume:N`, "
     "`value:N`, `range:N`, `renko:N` ([bars](bars.md)).",
+    "[feed_ibkr].streams": "See `[[feed_ibkr.streams]]`.",
+    "[[feed_ibkr.streams]].symbol": "Each needs an `[[instruments]]` entry.",
+    "[[feed_ibkr.streams]].kind": "What comes.",
     "[simulated].port": "Where it listens.",
     "[simulated].host": "Its address.",
     "[sender].account": "The broker's name for it; the same as `router.account`.",

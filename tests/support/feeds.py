@@ -35,8 +35,8 @@ def an_instrument(symbol: str, **changes: Any) -> dict[str, Any]:
 class RunningFeed:
     """One feed while it runs."""
 
-    def __init__(self, bus: RedisBus, feed: LiveFeed, context: ServiceContext) -> None:
-        self.bus, self.feed, self.context = bus, feed, context
+    def __init__(self, bus: RedisBus, feed: LiveFeed, context: ServiceContext, ended: asyncio.Task[None]) -> None:
+        self.bus, self.feed, self.context, self.ended = bus, feed, context, ended
 
     async def said(self, topic: Topic) -> list[Message]:
         """Every message of a topic so far."""
@@ -75,6 +75,8 @@ class RunningFeed:
             found = holds()
             if await found if asyncio.iscoroutine(found) else found:
                 return
+            if self.ended.done():
+                self.ended.result()
             if asyncio.get_running_loop().time() > deadline:
                 said = [m for m in await self.said(Topic.TICKS) if isinstance(m, FeedStatus)]
                 raise AssertionError(f"{what} did not happen within {within_s:g} s; said: {said[-8:]}")
@@ -105,15 +107,14 @@ async def running_feed(
     bus = await RedisBus.connect(valkey, book)
     task = asyncio.create_task(feed.run())
     try:
-        yield RunningFeed(bus, feed, context)
+        yield RunningFeed(bus, feed, context, task)
         if task.done():
             task.result()
     finally:
         context.stop.set()
-        try:
-            await asyncio.wait_for(task, 10)
-        finally:
-            await bus.close()
+        await asyncio.wait((task,), timeout=10)
+        await bus.close()
+        assert task.done(), "the feed did not end"
 
 
 def bars_of(messages: Sequence[Message]) -> list[Bar]:

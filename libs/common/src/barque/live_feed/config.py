@@ -10,19 +10,17 @@ from msgspec import Meta
 from barque.config import Section
 from barque.intervals import interval_of
 
-Seconds = Annotated[float, Meta(gt=0)]
-
 
 class LiveFeedConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How patient a live feed is, and what it fills."""
 
-    heartbeat_s: Seconds = 30.0
+    heartbeat_s: Annotated[float, Meta(gt=0)] = 30.0
     """It says that it lives at least this often."""
-    stale_after_s: Seconds = 60.0
+    stale_after_s: Annotated[float, Meta(gt=0)] = 60.0
     """A symbol that says nothing for so long while its market is open is stale, and is subscribed to anew."""
     stale_after_by_symbol_s: dict[str, float] = msgspec.field(default_factory=dict)
     """The same for single symbols, such as `{ EXOTIC = 600.0 }`."""
-    verify_s: Seconds = 15.0
+    verify_s: Annotated[float, Meta(gt=0)] = 15.0
     """After something that may have killed a subscription, it has so long to say something."""
     pause_after_s: Annotated[float, Meta(ge=0)] = 5.0
     """After so long without a connection nothing is opened any more."""
@@ -44,7 +42,7 @@ class LiveFeedConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Minute bars of each symbol that are kept, and shown while there is no connection."""
     buffer_ticks: Annotated[int, Meta(ge=1)] = 10_000
     """While Redis is away so many ticks are kept."""
-    buffer_s: Seconds = 60.0
+    buffer_s: Annotated[float, Meta(gt=0)] = 60.0
     """And none that is older."""
 
     def __post_init__(self) -> None:

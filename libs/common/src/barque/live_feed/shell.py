@@ -254,24 +254,18 @@ class LiveFeed:
 
     async def _work(self) -> None:
         """All loops side by side until the service stops or one of them fails; then what is left is written."""
-        publishing, connecting = asyncio.create_task(self._publish()), asyncio.create_task(self._source.connect(self))
-        loops: list[Coroutine[Any, Any, object]] = [self._watch(), self._subscribe(), self._fill(), self._context.stop.wait()]
-        running: list[asyncio.Task[Any]] = [publishing, *(asyncio.create_task(loop) for loop in loops)]
-        tasks = [*running, connecting]
+        publishing = asyncio.create_task(self._publish())
+        loops: list[Coroutine[Any, Any, object]] = [self._source.connect(self), self._watch(), self._subscribe(), self._fill()]
+        tasks: list[asyncio.Task[Any]] = [publishing, *(asyncio.create_task(loop) for loop in loops)]
+        tasks.append(asyncio.create_task(self._context.stop.wait()))
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            if connecting.done():
-                connecting.result()
-                await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            for task in running:
-                if task.done():
-                    task.result()
+            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                task.result()
             await self._drain(publishing)
         finally:
             self._given_up.set()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await _end(tasks)
             await self._source.close()
 
     async def _drain(self, publishing: asyncio.Task[Any]) -> None:
@@ -319,6 +313,15 @@ class LiveFeed:
         for (kind, symbol), (first_ns, last_ns) in self._outbox.ticks.take_lost().items():
             key = f"{symbol}.quotes" if kind is Quote else f"{symbol}.trades"
             self._do(self._core.lost(key, first_ns, last_ns, now_ns))
+
+
+async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """Cancel them until they have ended: `asyncio.wait_for` of Python 3.11 swallows a cancellation that comes with its result."""
+    pending = {task for task in tasks if not task.done()}
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=0.1)
 
 
 def _recent_of(subscription: Subscription, length: int) -> RecentBars:

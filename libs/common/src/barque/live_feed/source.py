@@ -144,8 +144,7 @@ class MarketSource(Protocol):
         ...
 
     async def connect(self, sink: Sink) -> None:
-        """Begin, and return when there is a first session, however long that takes. The source keeps it by itself from here on
-        and says what becomes of it.
+        """Have a session, keep it and say what becomes of it: runs until it is cancelled.
 
         Raises `ConfigError` for what no attempt will mend.
         """
@@ -160,7 +159,7 @@ class MarketSource(Protocol):
         ...
 
     async def close(self) -> None:
-        """End the session."""
+        """End the session; `connect` is cancelled before."""
         ...
 
 

@@ -119,7 +119,6 @@ class IbkrSource:
         self._listed: set[str] = set()
         """Symbols whose contracts are known."""
         self._farm_broken = False
-        self._roller: asyncio.Task[None] | None = None
 
     # -- the protocol ----------------------------------------------------------------------------------------------------
 
@@ -137,7 +136,7 @@ class IbkrSource:
                 if attempts == self._config.safe_after_attempts:
                     sink.told(SafeMode(detail=str(error), attempts=attempts))
                 await asyncio.sleep(backoff_s(self._config, attempts, 0.5))
-        self._roller = asyncio.create_task(self._roll(), name="ibkr-roll")
+        await self._roll()
 
     async def subscribe(self, subscription: Subscription, after: Place | None) -> None:
         """As `MarketSource.subscribe`."""
@@ -168,8 +167,6 @@ class IbkrSource:
 
     async def close(self) -> None:
         """As `MarketSource.close`."""
-        if self._roller is not None:
-            self._roller.cancel()
         await self._session.close()
 
     # -- asking ----------------------------------------------------------------------------------------------------------

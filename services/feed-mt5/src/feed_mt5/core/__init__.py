@@ -1,0 +1,1 @@
+"""What the terminal's rows mean: pure, synchronous."""
