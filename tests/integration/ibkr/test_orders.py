@@ -482,7 +482,7 @@ async def test_a_trade_by_hand_is_told_though_nobody_asks_and_our_own_fills_caus
         assert len(tws.transcript.named("reqExecutions")) == 1  # of connecting
         tws.mishaps.enter_by_hand("EURUSD", "SELL", 30_000)
         await until(lambda: [each for each in trader.of(Executed) if not each.execution.order_id])
-        theirs = [each.execution for each in trader.of(Executed) if not each.execution.order_id][0]
+        theirs = next(each.execution for each in trader.of(Executed) if not each.execution.order_id)
     assert (theirs.side, theirs.quantity, theirs.symbol) == ("sell", D("0.3"), "EURUSD")
 
 
