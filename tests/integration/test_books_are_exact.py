@@ -13,25 +13,33 @@ from fractions import Fraction
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 
+from barque.bus.ledger_row import lock_key
+from barque.config import CommonConfig, PostgresConfig
+from barque.errors import BusUnavailable
 from barque.messages import Fill
+from barque.postgres.pool import connect_one
 from barque.postgres.projector import Handled, Scope
 from portfolio.config import AccountConfig, PortfolioConfig
 from portfolio.core.node import PortfolioNode
+from portfolio.core.state import PortfolioState
 from portfolio.shell.projector import PortfolioProjector
-from tests.support.builders import T0, a_mark, clock
+from portfolio.shell.rebuild import Rebuild
+from tests.support.builders import NS, T0, a_mark, clock
 from tests.support.fill_storm import ACCOUNTS, Storm, instruments, storm
 
 SCOPE = Scope(book="main", lineage="l1", node="portfolio", epoch=1)
 
 
+ACCOUNT_CONFIGS = tuple(
+    AccountConfig(name=name, currency=currency, starting_cash=Decimal(amount)) for name, (currency, amount) in ACCOUNTS.items()
+)
+
+
 def new_node() -> PortfolioNode:
-    accounts = tuple(
-        AccountConfig(name=name, currency=currency, starting_cash=Decimal(amount))
-        for name, (currency, amount) in ACCOUNTS.items()
-    )
-    return PortfolioNode(PortfolioConfig(accounts=accounts), instruments())
+    return PortfolioNode(PortfolioConfig(accounts=ACCOUNT_CONFIGS), instruments())
 
 
 async def commit(
@@ -58,7 +66,8 @@ async def book_all(connection: asyncpg.Connection, told: Sequence[Fill], batch: 
     at = 0
     while at < len(told):
         size = chance.randint(1, batch)
-        await commit(connection, node, projector, told[at : at + size])
+        now_ns = max(fill.ts_event_ns for fill in told[: at + size])
+        await commit(connection, node, projector, [clock(now_ns), *told[at : at + size]])
         at += size
         if chance.random() < 0.1:
             state = node.snapshot()
@@ -109,6 +118,11 @@ async def compare_journal(connection: asyncpg.Connection, cash: dict[tuple[str, 
         assert balances[row["account"], "fees", row["commission_currency"]] == Fraction(row["paid"])
 
 
+def rebuild_of(connection: asyncpg.Connection) -> Rebuild:
+    config = PortfolioConfig(accounts=ACCOUNT_CONFIGS)
+    return Rebuild(connection, CommonConfig(instruments=tuple(instruments())), config)
+
+
 def assert_all_happened(expected: Storm) -> None:
     assert all(expected.kinds.values()), expected.kinds
 
@@ -119,6 +133,79 @@ async def test_a_storm_of_fills_ends_in_exact_books(connection: asyncpg.Connecti
     assert_all_happened(expected)
     node = await book_all(connection, expected.told, batch=120, seed=seed)
     await compare(connection, node, expected)
+    await begin(connection)
+    assert (await rebuild_of(connection).check()).differences == []
+
+
+DAMAGE = {
+    "fills": "UPDATE fills SET realised_pnl = realised_pnl + 1 WHERE exec_id = (SELECT min(exec_id) FROM fills)",
+    "positions": "UPDATE positions SET cost = cost + 0.00000001 WHERE (account, strategy_id, symbol) = ('paper', 's1', 'EURUSD')",
+    "cash": "UPDATE cash SET amount = amount - 1 WHERE account = 'tokyo' AND currency = 'JPY'",
+    "lots": "DELETE FROM lots WHERE exec_id = (SELECT max(exec_id) FROM lots)",
+    "lot_closings": "UPDATE lot_closings SET quantity = quantity + 1 WHERE exec_id = (SELECT max(exec_id) FROM lot_closings)",
+    "journal": "INSERT INTO journal SELECT book, lineage, account, 'by hand', line, kind, exec_id, strategy_id, symbol, ledger,"
+    " currency, amount FROM journal WHERE entry = (SELECT min(entry) FROM journal)",
+    "equity": "UPDATE equity SET peak = peak + 5 WHERE ts_event_ns = (SELECT max(ts_event_ns) FROM equity)",
+}
+
+
+async def test_what_was_damaged_is_found_named_and_put_right(connection: asyncpg.Connection) -> None:
+    expected = storm(4, 300, far=60)
+    node = await book_all(connection, expected.told, batch=60, seed=4)
+    await begin(connection)
+    await connection.execute(
+        "INSERT INTO node_state (book, lineage, node, state) VALUES ('main', 'l1', 'portfolio', $1)", node.snapshot()
+    )
+    for statement in DAMAGE.values():
+        await connection.execute(statement)
+    found = (await rebuild_of(connection).check()).differences
+    assert {each.table for each in found} == set(DAMAGE)
+    assert any("amount is" in str(each) and str(each).startswith("cash tokyo/JPY: ") for each in found)
+    await rebuild_of(connection).write()
+    assert (await rebuild_of(connection).check()).differences == []
+    await compare(connection, node, expected)
+
+
+async def test_a_portfolio_with_a_wrong_state_goes_on_from_the_rebuilt_one(connection: asyncpg.Connection) -> None:
+    expected = storm(5, 200, far=40)
+    cut = len(expected.told) // 2
+    node = await book_all(connection, expected.told[:cut], batch=60, seed=5)
+    state = msgspec.msgpack.decode(node.snapshot(), type=PortfolioState)
+    state.accounts["paper"].cash["USD"] += 7
+    await begin(connection)
+    await connection.execute(
+        "INSERT INTO node_state (book, lineage, node, state) VALUES ('main', 'l1', 'portfolio', $1)",
+        msgspec.msgpack.encode(state),
+    )
+    await connection.execute(DAMAGE["cash"])
+    await rebuild_of(connection).write()
+    node.restore(await connection.fetchval("SELECT state FROM node_state"))
+    await commit(connection, node, PortfolioProjector(node), [clock(T0 + 3600 * NS), *expected.told[cut:]])
+    await compare(connection, node, expected)
+
+
+async def test_nothing_is_rebuilt_while_the_portfolio_runs(connection: asyncpg.Connection, database: PostgresConfig) -> None:
+    await begin(connection)
+    other = await connect_one(database)
+    await other.execute("SELECT pg_advisory_lock($1)", lock_key("main", "l1", "portfolio"))
+    with pytest.raises(BusUnavailable, match="stop it"):
+        await rebuild_of(connection).write()
+    await other.close()
+
+
+async def test_the_journal_is_only_added_to_and_balances(connection: asyncpg.Connection) -> None:
+    await book_all(connection, storm(6, 30).told, batch=10, seed=6)
+    for statement in ("UPDATE journal SET amount = amount", "DELETE FROM journal", "TRUNCATE journal"):
+        with pytest.raises(asyncpg.RestrictViolationError):
+            await connection.execute(statement)
+    with pytest.raises(asyncpg.CheckViolationError, match="does not balance"):
+        await connection.execute(
+            "INSERT INTO journal VALUES ('main', 'l1', 'paper', 'by hand', 0, 'fill', 'x', 's1', 'SAP', 'cash', 'EUR', 1)"
+        )
+
+
+async def begin(connection: asyncpg.Connection) -> None:
+    await connection.execute("INSERT INTO books (book, lineage) VALUES ('main', 'l1')")
 
 
 @pytest.mark.slow
@@ -129,3 +216,5 @@ async def test_a_hundred_thousand_fills_end_in_exact_books(connection: asyncpg.C
     node = await book_all(connection, expected.told, batch=2_000, seed=3)
     print(f"{len(expected.told)} reports in {time.monotonic() - began:.0f} s: {expected.kinds}")
     await compare(connection, node, expected)
+    await begin(connection)
+    assert (await rebuild_of(connection).check()).differences == []

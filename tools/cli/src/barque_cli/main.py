@@ -29,7 +29,7 @@ from barque.messages.market import PriceType
 from barque.postgres.migrate import migrate as run_migrations
 from barque.postgres.pool import connect_one
 from barque.postgres.seed import seed as seed_book
-from barque_cli import control, data, simulate
+from barque_cli import books, control, data, simulate
 
 app = typer.Typer(
     name="barque",
@@ -41,6 +41,7 @@ app = typer.Typer(
 config_app = typer.Typer(help="The configuration file.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 app.add_typer(data.app, name="data")
+app.add_typer(books.app, name="books")
 app.add_typer(simulate.app, name="simulate")
 console = Console(stderr=True, highlight=False)
 T = TypeVar("T")

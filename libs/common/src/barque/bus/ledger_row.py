@@ -166,8 +166,7 @@ class LedgerRow:
         self.lineage = lineage
 
     def _lock_key(self) -> int:
-        text = "/".join((self._bus.book, self.lineage, self._node))
-        return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), signed=True)
+        return lock_key(*self._key())
 
     def _key(self) -> tuple[str, str, str]:
         return self._bus.book, self.lineage, self._node
@@ -294,6 +293,11 @@ class LedgerRow:
         if answer.verdict not in ("OK", "DUP"):
             raise Superseded(f"{self._node}: Redis refused its outbox ({answer.verdict}, seq {answer.seq})")
         self._outs = answer.outs
+
+
+def lock_key(book: str, lineage: str, node: str) -> int:
+    """Of the advisory lock that the holder of a node has."""
+    return int.from_bytes(blake2b("/".join((book, lineage, node)).encode(), digest_size=8).digest(), signed=True)
 
 
 def _fork(node: str, entry: Entry, header: Header, known: tuple[int, str]) -> LineageFork:

@@ -20,6 +20,7 @@ from portfolio.core.books import Position
 from portfolio.core.history import Booked, Bookings, Past
 from portfolio.core.journal import Posting
 from portfolio.core.lots import Closing, Lot, earned, match
+from portfolio.core.rebuilding import Rebuilt
 
 _NUMERIC = frozenset({"quantity", "price", "commission", "realised_pnl", "position_quantity", "position_cost", "open_quantity"})
 _BIGINT = frozenset({"ts_event_ns", "booked_seq", "place_ns", "place_seq", "closed_ns", "closed_seq"})
@@ -113,12 +114,20 @@ async def write(connection: asyncpg.Connection, scope: Scope, bookings: Bookings
     for past in bookings.pasts:
         fills = bookings.fills_of(past)
         gained = await _write_lots(connection, scope, past, fills, books.instrument(past.symbol), bookings)
-        positions.append(_position_row(scope, past, fills, books, gained))
+        positions.append((scope.book, scope.lineage, *position_row(past, fills, books, gained)))
     if positions:
         await connection.executemany(_POSITION, positions)
     await post(connection, scope, bookings.postings)
     if new and bookings.first_seq.bit_length() != (new[-1].booked_seq + 1).bit_length() >= ANALYZE_FROM:
         await connection.execute("ANALYZE fills, lots, lot_closings, journal")
+
+
+async def replace_all(connection: asyncpg.Connection, scope: Scope, rebuilt: Rebuilt) -> None:
+    """Fills as they are to be; lots and journal into empty tables."""
+    await _columns(connection, scope, _UPDATE_FILLS, map(fill_row, rebuilt.bookings.rows.values()))
+    await _columns(connection, scope, _LOTS, (lot_row(past, lot) for past, lot in rebuilt.lots))
+    await _columns(connection, scope, _CLOSINGS, (closing_row(past, closing) for past, closing in rebuilt.closings))
+    await post(connection, scope, rebuilt.postings)
 
 
 async def post(connection: asyncpg.Connection, scope: Scope, postings: Sequence[Posting]) -> None:
@@ -193,11 +202,12 @@ def closing_row(past: Past, closing: Closing) -> tuple[object, ...]:
     return (*which, closing.quantity, closing.realised_pnl)
 
 
-def _position_row(scope: Scope, past: Past, fills: list[Booked], books: Books, gained: Decimal) -> tuple[object, ...]:
+def position_row(past: Past, fills: list[Booked], books: Books, gained: Decimal) -> tuple[object, ...]:
+    """A row of `positions`; `gained`: by FIFO."""
     position, instrument = books.position(past.account, past.strategy_id, past.symbol), books.instrument(past.symbol)
     last_ns = fills[-1].place_ns if fills else past.from_ns
     return (
-        *(scope.book, scope.lineage, past.account, past.strategy_id, past.symbol),
+        *(past.account, past.strategy_id, past.symbol),
         *(position.quantity, position.average_price(instrument), position.realised, position.commission, instrument.currency),
         *(last_ns, position.cost, gained),
     )
