@@ -126,6 +126,7 @@ EXAMPLES: tuple[tuple[Topic, Message], ...] = (
             reason="fast average above slow",
             trail_amount=D("0.01"),
             closes=True,
+            checks=("PositionSize 5", "OrderRate 100 sma"),
         ),
     ),
     (Topic.ORDERS, CancelOrder(**_ORDER)),

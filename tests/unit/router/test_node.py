@@ -60,7 +60,13 @@ def test_an_entry_becomes_one_order_whose_id_follows_from_the_signal() -> None:
         quantity=Decimal(1),
         tag="t",
         reason="why",
+        checks=("UnfitData",),
     )
+
+
+def test_an_order_says_which_checks_it_has_passed() -> None:
+    limited = router(max_position="5", max_orders_per_minute="100")
+    assert order_of(limited, a_wish("s1/bar/0")).checks == ("UnfitData", "PositionSize 5", "OrderRate 100")
 
 
 def test_a_signal_without_a_quantity_gets_the_configured_one() -> None:

@@ -86,6 +86,8 @@ class SubmitOrder(_AboutOrder, frozen=True, kw_only=True, tag="SubmitOrder"):
     """Of a `trailing_stop`: how far the stop follows the best price, in price units."""
     closes: bool = False
     """It can only bring its strategy's position nearer to zero: it goes before entries, and where entries are refused."""
+    checks: tuple[str, ...] = ()
+    """The router's checks that it has passed, each with its figures: for people and the audit. Of a bracket, its entry's."""
 
 
 class CancelOrder(_AboutOrder, frozen=True, kw_only=True, tag="CancelOrder"):

@@ -43,7 +43,7 @@ class PortfolioNode:
 
     name = "portfolio"
     rank = Rank.PORTFOLIO
-    inputs: Sequence[Topic] = (Topic.CLOCK, Topic.FILLS, Topic.ORDERS, Topic.MARKS, Topic.BARS)
+    inputs: Sequence[Topic] = (Topic.CLOCK, Topic.FILLS, Topic.ORDERS, Topic.MARKS, Topic.BARS, Topic.SIGNALS)
     bookings: Bookings
     """What has been booked since the shell told what the ledger remembers."""
     _bookkeeper: Bookkeeper | None

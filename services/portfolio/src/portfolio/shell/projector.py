@@ -20,6 +20,7 @@ from portfolio.core.books import Position
 from portfolio.core.history import Bookings, Forgotten, Recalled
 from portfolio.core.journal import Posting, opening
 from portfolio.core.valuation import PositionValue
+from portfolio.shell import audit
 from portfolio.shell.bookkeeping import Books, post
 from portfolio.shell.bookkeeping import write as write_books
 from portfolio.shell.recall import recall
@@ -134,6 +135,7 @@ class PortfolioProjector:
                 case Fill() as fill:
                     fills.append(fill)
             marked += [said for _, said in handled.outputs if isinstance(said, EquityMarked)]
+        await audit.write(connection, scope, [handled.message for handled in batch])
         accounts = sorted({fill.account for fill in fills} | {each.account for each in marked})
         await self._open(connection, scope, accounts)
         if fills:

@@ -11,7 +11,7 @@ strategy's, else the symbol's, else the general one. In every layer a command co
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from decimal import Decimal
 
 from barque.calendars import calendar
@@ -45,6 +45,13 @@ class Rules:
     exit: tuple[Check, ...]
     duplicate_ns: int
     """How long an order is remembered as an intent; 0: nothing asks."""
+    entry_names: tuple[str, ...] = ()
+    exit_names: tuple[str, ...] = ()
+    """The checks with their figures, for people."""
+
+    def passed(self, closes: bool) -> tuple[str, ...]:
+        """What an order that goes out has passed."""
+        return self.exit_names if closes else self.entry_names
 
     def refusal(self, proposal: Proposal, state: RouterState) -> Refusal | None:
         """The first check's that has something against it."""
@@ -132,7 +139,9 @@ class Limits:
             *self._wide(strategy_id),
             *rates,
         ]
-        return Rules(tuple(entry), (*collar, *positions, *rates), self._longest_duplicate_ns())
+        exit_ = [*collar, *positions, *rates]
+        names = tuple(map(_name, entry)), tuple(map(_name, exit_))
+        return Rules(tuple(entry), tuple(exit_), self._longest_duplicate_ns(), *names)
 
     def _market(self, strategy_id: str, symbol: str) -> Iterator[Check]:
         for whose, scope in (("the book's", ""), (f"{strategy_id}'s", strategy_id)):
@@ -187,6 +196,14 @@ class Limits:
     def _longest_duplicate_ns(self) -> int:
         figures = [value for place, value in (self._file | self._by_hand).items() if place.startswith("duplicate_window_ms|")]
         return int(max((value for value in figures if value is not None), default=0)) * 1_000_000
+
+
+def _name(check: Check) -> str:
+    """A check and its figures: `PositionSize 5`, `OrderRate 100 sma-eurusd`."""
+    values: list[object] = [getattr(check, each.name) for each in fields(check)] if is_dataclass(check) else []
+    flat = (value.strategy_id if isinstance(value, exposure.Scope) else value for value in values)
+    figures = (str(value) for value in flat if isinstance(value, Decimal | int | str) and not isinstance(value, bool))
+    return " ".join((type(check).__name__, *filter(None, figures)))
 
 
 def layers_of(config: RouterConfig) -> Iterator[tuple[str, str, SymbolFigures]]:

@@ -41,8 +41,10 @@ def order_id_of(cause: str, leg: str) -> str:
     return blake2b(f"{cause}|{leg}".encode(), digest_size=10).hexdigest()
 
 
-def entry_order(signal: Signal, order_id: str, size: Size, account: str, instrument: Instrument) -> SubmitOrder | Refusal:
-    """The order that `signal` asks for, prices on the grid; a bracket's entry where it has exits."""
+def entry_order(
+    signal: Signal, order_id: str, size: Size, account: str, instrument: Instrument, checks: tuple[str, ...] = ()
+) -> SubmitOrder | Refusal:
+    """The order that `signal` asks for, prices on the grid; a bracket's entry where it has exits. It passes `checks`."""
     prices: dict[str, Decimal] = {}
     brackets = signal.take_profit is not None or signal.stop_loss is not None
     if brackets or signal.order_type != "market":
@@ -72,6 +74,7 @@ def entry_order(signal: Signal, order_id: str, size: Size, account: str, instrum
         reason=signal.reason,
         trail_amount=prices.get("trail_amount"),
         closes=size.closes,
+        checks=checks,
     )
     return (_bracket_fault(signal, entry, prices) if brackets else None) or entry
 

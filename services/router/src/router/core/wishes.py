@@ -81,7 +81,8 @@ class Wishes:
         back = self._take_back(signal, wanted) if wanted.keeps is not None and state.orders else []
         if not wanted.quantity:
             return Decision(back=back)
-        entry = entry_order(signal, order_id, wanted, self._account, instrument)
+        passed = self._limits.rules(signal.strategy_id, signal.symbol).passed(wanted.closes)
+        entry = entry_order(signal, order_id, wanted, self._account, instrument, passed)
         if isinstance(entry, Refusal):
             return Decision(refusal=entry)
         if blocked is not None and not wanted.closes:

@@ -1,6 +1,7 @@
 """The order ledger of a sender with a wire: every order that its node knows as a row, every fill as an execution.
 
-In:   the node's orders as they are at the end of a transaction, and the fills that it said.   Out: `intents`, `executions`.
+In:   the node's orders as they are at the end of a transaction, and the fills that it said.   Out: `intents`, `executions`,
+      and its reconciliation reports.
 Not:  deciding anything. A new order whose id is in the table, or an execution that is there already, violates its primary key
       and stops the sender: the last guard against sending or booking twice.
 
@@ -16,6 +17,7 @@ import asyncpg
 
 from barque.messages import Fill, SubmitOrder
 from barque.postgres.projector import Handled, Scope
+from barque.postgres.reports import write_reports
 from router.core.sending.node import SendingNode
 from router.core.sending.state import Finished, LiveOrder
 from router.shell.senders.ledger import execution_row, fixed_columns
@@ -72,6 +74,7 @@ class LiveIntents:
         if updates:
             await connection.executemany(_UPDATE, updates)
         self._written = {order_id: row for order_id, (_, row) in rows.items()}
+        await write_reports(connection, scope, batch)
         fills = [output for handled in batch for _, output in handled.outputs if isinstance(output, Fill)]
         if fills:
             rows_of_fills = [(*execution_row(scope, fill), fill.corrects) for fill in fills]
