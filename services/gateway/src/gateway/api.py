@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import Annotated, Literal
 
 import structlog
-from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
@@ -19,25 +19,32 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.middleware.base import RequestResponseEndpoint
 
+from barque.bus.redis_bus import RedisBus
 from barque.errors import BarqueError
 from barque.observability.health import Health
+from barque.why import unknown
 from gateway.commands import Commands
 from gateway.format import nanoseconds
 from gateway.live import Live
 from gateway.models import (
+    Balance,
     Bar,
+    Day,
     Equity,
     Fill,
     Halt,
     Instrument,
+    Lot,
     Order,
     OrderState,
     Page,
     Position,
     Problem,
+    Reconciliation,
     Rejection,
     Series,
     Status,
+    Story,
     Strategy,
 )
 from gateway.queries import END_OF_TIME, MAX_ROWS, Cursor, Ledger, Scope
@@ -63,6 +70,8 @@ class Services:
 
     book: str
     ledger: Ledger
+    streams: RedisBus
+    """For questions about the past; nothing waits on it."""
     live: Live
     commands: Commands
     guard: Guard
@@ -150,6 +159,39 @@ async def equity(
 ) -> list[Equity]:
     """The newest valuations in [from, to), oldest first."""
     return await use.ledger.equity(scope, limit, account, _time("from", since, 0), _time("to", until, END_OF_TIME))
+
+
+@api.get("/days", tags=["book"])
+async def days(use: Use, scope: In, account: Symbol = None, limit: Limit = 100) -> list[Day]:
+    """Daily statistics of accounts, newest first."""
+    return await use.ledger.days(scope, limit, account)
+
+
+@api.get("/lots", tags=["book"])
+async def lots(use: Use, scope: In) -> list[Lot]:
+    """Open lots, first in, first out."""
+    return await use.ledger.lots(scope)
+
+
+@api.get("/balances", tags=["book"])
+async def balances(use: Use, scope: In) -> list[Balance]:
+    """The journal's accounts by currency; they sum to zero."""
+    return await use.ledger.balances(scope)
+
+
+@api.get("/reconciliations", tags=["book"])
+async def reconciliations(use: Use, scope: In, account: Symbol = None, limit: Limit = 100) -> list[Reconciliation]:
+    """Comparisons with the broker's books, newest first."""
+    return await use.ledger.reconciliations(scope, limit, account)
+
+
+@api.get("/why/{name:path}", tags=["book"], responses={404: {"model": Problem}})
+async def why(use: Use, scope: In, name: Annotated[str, Path(max_length=300)]) -> Story:
+    """Why did it trade? From an execution, an order or a signal back to the market that it came of."""
+    story = await use.ledger.why(scope, use.streams, name)
+    if story is None:
+        raise Refused(404, unknown(use.book, name))
+    return story
 
 
 @api.get("/bars", tags=["market"])

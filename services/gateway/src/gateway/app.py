@@ -39,10 +39,11 @@ def create_app(common: CommonConfig, config: GatewayConfig, page: Page | None, h
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         pool = await connect_pool(common.postgres)
         bus = RedisBus.open(replace(common.redis, timeout_s=min(common.redis.timeout_s, BUS_TIMEOUT_S)), common.book.name)
+        streams = bus.another()
         ledger = Ledger(pool, common.postgres)
         commands = Commands(pool, common.postgres, bus)
         live = Live(common.book.name, common.book.clock, ledger, bus, health)
-        app.state.services = api.Services(common.book.name, ledger, live, commands, guard, health)
+        app.state.services = api.Services(common.book.name, ledger, streams, live, commands, guard, health)
         steps: dict[str, Step] = {"live": live.look, "follow": commands.follow}
         tasks = [asyncio.create_task(_every_second(name, step, health), name=name) for name, step in steps.items()]
         try:
@@ -54,6 +55,7 @@ def create_app(common: CommonConfig, config: GatewayConfig, page: Page | None, h
                     await task
             with suppress(TimeoutError):
                 await asyncio.wait_for(pool.close(), CLOSE_TIMEOUT_S)
+            await streams.close()
             await bus.close()
 
     app = FastAPI(title=config.title, version="1", docs_url=None, redoc_url=None, lifespan=lifespan)

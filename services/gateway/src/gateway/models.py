@@ -5,6 +5,7 @@ Money and quantities are decimals, written as strings; times are integer nanosec
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
@@ -59,6 +60,8 @@ class Position(Event):
     realised_pnl: Money
     commission: Money
     currency: str
+    fifo_realised_pnl: Money = Decimal(0)
+    """Realised by first in, first out; `realised_pnl` is by average cost."""
 
 
 class Order(Event):
@@ -119,6 +122,85 @@ class Equity(Event):
     equity: Money
     unrealised_pnl: Money
     realised_pnl: Money
+    drawdown: Money | None = None
+    """Below the highest equity so far."""
+
+
+class Reconciliation(Event):
+    """A comparison of the broker's books with ours."""
+
+    account: str
+    severity: str
+    """`clean`, `minor` or `critical`."""
+    discrepancies: list[str]
+
+
+class Lot(Row):
+    """What one fill opened and is still open, first in, first out."""
+
+    account: str
+    strategy_id: str
+    symbol: str
+    exec_id: str
+    opened_ns: int
+    quantity: Money
+    """Signed contracts that it opened."""
+    open_quantity: Money
+    price: Money
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def opened(self) -> str:
+        """`opened_ns` as ISO 8601 UTC."""
+        return iso(self.opened_ns)
+
+
+class Balance(Row):
+    """One account of the ledger, in one currency; debits are positive."""
+
+    account: str
+    ledger: str
+    currency: str
+    amount: Money
+
+
+class Day(Row):
+    """An account on one day, UTC; money in its base currency."""
+
+    account: str
+    day: date
+    currency: str
+    first_equity: Money
+    highest_equity: Money
+    lowest_equity: Money
+    last_equity: Money
+    profit: Money
+    largest_drawdown: Money
+    fills: int
+    winners: int
+    losers: int
+
+
+class Step(Event):
+    """One thing that happened on the way to a trade."""
+
+    stage: str
+    id: str
+    published_ns: int
+    """When it was put on its stream; 0: not known any more."""
+    text: str
+    found_in: str
+    said: dict[str, Any]
+
+
+class Story(Row):
+    """The way to one execution, order or wish, oldest step first."""
+
+    id: str
+    kind: str
+    steps: list[Step]
+    missing: list[str]
+    """What should be there and is not, and why."""
 
 
 class Bar(Row):

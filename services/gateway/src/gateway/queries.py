@@ -13,24 +13,32 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 import asyncpg
+from msgspec import to_builtins
 
+from barque.bus.redis_bus import RedisBus
 from barque.config import PostgresConfig
 from barque.control import halt_state
 from barque.errors import BarqueError, BusUnavailable, ConfigError
 from barque.postgres.pool import postgres_errors
+from barque.why import why
 from gateway.models import (
+    Balance,
     Bar,
+    Day,
     Equity,
     Fill,
     Halt,
     Instrument,
+    Lot,
     Order,
     OrderState,
     Page,
     Position,
+    Reconciliation,
     Rejection,
     Row,
     Series,
+    Story,
     Strategy,
 )
 
@@ -138,6 +146,30 @@ class Ledger:
         """The whole history in about `points` valuations per account, oldest first; the last one is always there."""
         return await self._models(Equity, _EQUITY_CURVE, *scope, points)
 
+    async def reconciliations(self, scope: Scope, limit: int, account: str | None = None) -> list[Reconciliation]:
+        """Comparisons with the broker's books, newest first."""
+        return await self._models(Reconciliation, _RECONCILIATIONS, *scope, account, limit)
+
+    async def lots(self, scope: Scope) -> list[Lot]:
+        """Open lots, oldest first."""
+        return await self._models(Lot, _LOTS, *scope, MAX_ROWS)
+
+    async def balances(self, scope: Scope) -> list[Balance]:
+        """Every account of the journal."""
+        return await self._models(Balance, _BALANCES, *scope, MAX_ROWS)
+
+    async def days(self, scope: Scope, limit: int, account: str | None = None) -> list[Day]:
+        """Daily statistics, newest first."""
+        return await self._models(Day, _DAYS, *scope, account, limit)
+
+    async def why(self, scope: Scope, bus: RedisBus | None, name: str) -> Story | None:
+        """The way to an execution, an order or a wish; None where nobody has heard of it."""
+        async with self._errors(), self._pool.acquire() as connection:
+            story = await why(connection, bus, scope.book, scope.lineage, name)
+        if story is None:
+            return None
+        return Story.model_validate(to_builtins(story))
+
     async def instruments(self) -> list[Instrument]:
         """What can be traded."""
         return await self._models(Instrument, _INSTRUMENTS, MAX_ROWS)
@@ -183,7 +215,8 @@ def _page(rows: list[E], limit: int, key: Callable[[E], str]) -> Page[E]:
 
 
 _POSITIONS = """
-SELECT ts_event_ns, account, strategy_id, symbol, quantity, average_price, realised_pnl, commission, currency
+SELECT ts_event_ns, account, strategy_id, symbol, quantity, average_price, realised_pnl, commission, currency,
+    fifo_realised_pnl
 FROM positions WHERE book = $1 AND lineage = $2
 ORDER BY symbol, strategy_id, account LIMIT $3
 """
@@ -233,7 +266,7 @@ SELECT symbol, "interval", price FROM found LIMIT 1000
 """
 
 _EQUITY = """
-SELECT ts_event_ns, account, currency, cash, equity, unrealised_pnl, realised_pnl
+SELECT ts_event_ns, account, currency, cash, equity, unrealised_pnl, realised_pnl, drawdown
 FROM equity WHERE book = $1 AND lineage = $2 AND ($3::text IS NULL OR account = $3)
     AND ts_event_ns >= $4 AND ts_event_ns < $5
 ORDER BY ts_event_ns DESC, account LIMIT $6
@@ -245,9 +278,30 @@ WITH span AS (
     FROM equity WHERE book = $1 AND lineage = $2
 )
 SELECT DISTINCT ON (account, (ts_event_ns - first) / width)
-    ts_event_ns, account, currency, cash, equity, unrealised_pnl, realised_pnl
+    ts_event_ns, account, currency, cash, equity, unrealised_pnl, realised_pnl, drawdown
 FROM equity, span WHERE book = $1 AND lineage = $2
 ORDER BY account, (ts_event_ns - first) / width, ts_event_ns DESC
+"""
+
+_RECONCILIATIONS = """
+SELECT ts_event_ns, account, severity, discrepancies FROM reconciliations
+WHERE book = $1 AND lineage = $2 AND ($3::text IS NULL OR account = $3) ORDER BY ts_event_ns DESC, account LIMIT $4
+"""
+
+_LOTS = """
+SELECT account, strategy_id, symbol, exec_id, place_ns AS opened_ns, quantity, open_quantity, price FROM lots
+WHERE book = $1 AND lineage = $2 AND closed_ns IS NULL ORDER BY account, symbol, strategy_id, place_ns, place_seq LIMIT $3
+"""
+
+_BALANCES = """
+SELECT account, ledger, currency, amount FROM trial_balance WHERE book = $1 AND lineage = $2
+ORDER BY account, ledger, currency LIMIT $3
+"""
+
+_DAYS = """
+SELECT account, day, currency, first_equity, highest_equity, lowest_equity, last_equity, profit, largest_drawdown, fills, winners,
+    losers
+FROM daily_statistics WHERE book = $1 AND lineage = $2 AND ($3::text IS NULL OR account = $3) ORDER BY day DESC, account LIMIT $4
 """
 
 _INSTRUMENTS = """

@@ -156,6 +156,22 @@ def status(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -
 
 
 @app.command()
+def why(
+    name: Annotated[str, typer.Argument(help="An execution's, an order's or a signal's id.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """Why did it trade? From a fill back to the order, the checks it passed, the signal, the bar and the ticks, with times."""
+    from barque_cli import story_view
+
+    story = _run(story_view.tell(_common(config), name))
+    if as_json:
+        print(json.dumps(msgspec.to_builtins(story), indent=2, default=str))
+    else:
+        story_view.show(Console(), story)
+
+
+@app.command()
 def halt(
     reason: Annotated[str, typer.Option(help="Why; people will read it.")] = "halted from the command line",
     config: ConfigOption = DEFAULT_CONFIG,
