@@ -16,7 +16,8 @@ import pytest
 from ib_async import IB, ContFuture, Forex, LimitOrder, MarketOrder, Order, Stock, Trade
 
 from simulators.market.chance import seeded
-from simulators.tws import Limits, Noise, TwsSimulator
+from simulators.tws import Limits, ManualClock, Noise, TwsSimulator
+from simulators.tws.place_order import PlaceOrder
 from tests.support.tws import connected, errors, until
 
 EURUSD = Forex("EURUSD", conId=12087792)
@@ -612,3 +613,75 @@ async def test_with_all_noise_a_client_still_learns_the_truth(seed: int) -> None
         assert {t.order.orderRef for t in await ib.reqOpenOrdersAsync()} == {o.ref for o in tws.book.open_orders}
         assert set(tws.book.submissions.values()) == {1}
         assert all(a.time_ns <= b.time_ns for a, b in pairwise(tws.book.executions))
+
+
+async def test_17_orders_by_hand_are_bound_to_client_0_which_may_cancel_them() -> None:
+    async with TwsSimulator() as tws, connected(tws, 0) as ib:
+        await until(lambda: tws.session(0).auto_open_orders)
+        order = tws.mishaps.enter_by_hand("EURUSD", "BUY", 50_000, Decimal("1.0500"))
+        await until(lambda: ib.openTrades())
+        assert ib.openTrades()[0].order.permId == order.perm_id and order.order_id < 0
+        ib.client.cancelOrder(order.order_id)
+        await until(lambda: order.status == "Cancelled")
+
+
+async def test_executions_and_completed_orders_are_those_of_the_day() -> None:
+    """Seven in the evening in New York; five hours later is the next day there."""
+    clock = ManualClock(1_796_169_600 * 10**9)
+    async with TwsSimulator(clock=clock) as tws:
+        async with connected(tws) as ib:
+            trade = ib.placeOrder(EURUSD, market())
+            await until(lambda: state(trade) == "Filled")
+        clock.advance(5 * 3_600 - 1)
+        async with connected(tws) as ib:
+            assert (len(ib.fills()), len(ib.trades())) == (1, 1)
+        clock.advance(1)
+        async with connected(tws) as ib:
+            assert (ib.fills(), ib.trades()) == ([], [])
+            assert ib.positions()[0].position == 30_000
+
+
+async def test_an_order_for_a_closed_market_waits_for_its_opening() -> None:
+    """Tuesday 1 December 2026, half past three and four in the morning in New York."""
+    clock = ManualClock((1_796_137_200 - 6 * 3_600 - 1_800) * 10**9)
+    async with TwsSimulator(clock=clock, keep_hours=True) as tws, connected(tws) as ib:
+        heard = errors(ib)
+        trade = ib.placeOrder(SPY, LimitOrder("BUY", 10, 590.0, tif="GTC", orderRef="it"))
+        at_once = ib.placeOrder(SPY, MarketOrder("BUY", 10, tif="DAY", orderRef="at once"))
+        await until(lambda: len(heard) == 2)
+        assert {code for _, code, _ in heard} == {399} and "market opens" in heard[0][2]
+        assert tws.book.order("it").status == tws.book.order("at once").status == "PreSubmitted"
+        clock.advance(1_800)
+        tws.pulse()
+        await until(lambda: state(at_once) == "Filled")
+        await until(lambda: state(trade) == "Submitted")
+
+
+async def test_things_happen_at_a_time_and_answers_can_be_written_late_or_left_out(desk: Desk) -> None:
+    tws, ib = desk
+    ticker = ib.reqMktData(EURUSD)
+    tws.script.at(0.05).do(lambda: tws.quote("EURUSD", 1.2, 1.2001))
+    await until(lambda: ticker.bid == 1.2)
+    tws.script.on("reqCurrentTime", n=1).reply((49, 1, 1_700_000_000))
+    assert (await ib.reqCurrentTimeAsync()).timestamp() == 1_700_000_000
+    tws.script.on("reqCurrentTime", n=1).delay(0.1)
+    started = asyncio.get_running_loop().time()
+    await ib.reqCurrentTimeAsync()
+    assert asyncio.get_running_loop().time() - started >= 0.1
+    tws.script.on("reqCurrentTime", n=1).close()
+    with pytest.raises(ConnectionError):
+        await ib.reqCurrentTimeAsync()
+
+
+async def test_what_was_said_can_be_looked_up_decoded(desk: Desk) -> None:
+    tws, ib = desk
+    await working(ib, limit("mine", 1.05))
+    (placed,) = tws.transcript.named("placeOrder")
+    assert isinstance(placed.request, PlaceOrder)
+    assert (placed.request.order_ref, placed.request.limit_price) == ("mine", Decimal("1.05"))
+    assert "orderStatus" in str(tws.transcript)
+
+
+def test_a_version_in_between_is_not_spoken() -> None:
+    with pytest.raises(ValueError, match="only 178"):
+        TwsSimulator(version=165)

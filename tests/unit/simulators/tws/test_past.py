@@ -64,11 +64,11 @@ def test_regular_hours_are_kept_where_asked_for() -> None:
     assert all((each.hour, each.minute) >= (14, 30) and each.hour < 21 for each in starts)
 
 
-def test_days_reach_back_years_and_minutes_sixty_days() -> None:
+def test_days_reach_back_years_and_minutes_a_month() -> None:
     past = Past(1, keep_hours=False)
     days = past.bars(a_lane(), "MIDPOINT", DAY, NOW_S - 400 * DAY, NOW_S)
     assert len(days) > 270
-    assert past.bars(a_lane(), "MIDPOINT", 3_600, NOW_S - 90 * DAY, NOW_S - 80 * DAY) == []
+    assert past.bars(a_lane(), "MIDPOINT", 3_600, NOW_S - 60 * DAY, NOW_S - 50 * DAY) == []
 
 
 def test_an_evening_session_belongs_to_the_day_on_which_it_ends() -> None:

@@ -198,10 +198,15 @@ class Account:
         return abs(holding.quantity) * self._mid(listing) * listing.units * self.rate(listing.currency)
 
     def today(self, now_ns: int) -> list[Execution]:
-        """Those of the day in New York in which that instant lies: all that `reqExecutions` can see."""
-        now = datetime.fromtimestamp(now_ns / NS_PER_S, UTC).astimezone(NEW_YORK)
-        start_ns = int(now.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()) * NS_PER_S
+        """Those since midnight in New York: all that `reqExecutions` can see."""
+        start_ns = midnight_ns(now_ns)
         return [execution for execution in self.executions if execution.time_ns >= start_ns]
+
+
+def midnight_ns(now_ns: int) -> int:
+    """The beginning of the day in New York."""
+    now = datetime.fromtimestamp(now_ns / NS_PER_S, UTC).astimezone(NEW_YORK)
+    return int(now.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()) * NS_PER_S
 
 
 def commission_of(listing: Listing, quantity: Decimal, price: Decimal, rate: Decimal) -> Decimal:

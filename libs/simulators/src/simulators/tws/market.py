@@ -92,6 +92,8 @@ class Lane:
         """Of the day before."""
         self.switched: bool | None = None
         """Opened or closed by hand; None: always open, or by its hours where the simulator keeps them."""
+        self.was_open = True
+        """As its subscribers were last told."""
         self.halted = False
         """Nothing trades, the quote stands."""
         self.cells: deque[Cell] = deque()
@@ -165,7 +167,8 @@ class Market:
 
     def lane(self, listing: Listing) -> Lane:
         if listing.con_id not in self._lanes:
-            self._lanes[listing.con_id] = Lane(listing, self._clock())
+            lane = self._lanes[listing.con_id] = Lane(listing, self._clock())
+            lane.was_open = self.is_open(lane)
         return self._lanes[listing.con_id]
 
     def named(self, name: str) -> Lane:

@@ -103,6 +103,15 @@ class Exchange:
             for order in list(self._working[lane.listing.con_id]):
                 self._match(order, lane)
 
+    def reopened(self, lane: Lane) -> None:
+        """The market of a lane opened or closed: its orders stand otherwise now, and may match."""
+        for order in list(self._working.get(lane.listing.con_id, ())):
+            was = order.status
+            self._stand(order)
+            if order.status != was:
+                self._tell(Changed(order, echo=False))
+        self.match(lane)
+
     def expire(self) -> None:
         """DAY and GTD orders whose time is over."""
         now_ns = self._clock()

@@ -49,6 +49,7 @@ class Mishaps:
         self.linger_s = 0.0
         """How long a client id stays taken after its socket is gone: 326."""
         self._left: dict[int, float] = {}
+        self._bound = 0
 
     # --- sockets --------------------------------------------------------------------------------------------------
 
@@ -169,7 +170,7 @@ class Mishaps:
         self._server.emit(replies.execution_details(-1, execution), replies.commission_report(execution), client_id=to)
 
     def enter_by_hand(self, name: str, action: Literal["BUY", "SELL"], quantity: int, limit: Decimal | None = None) -> Order:
-        """An order from the window of TWS: no client's, id 0."""
+        """An order from the window of TWS: no client's, with id 0; a negative one where client 0 binds such orders."""
         server = self._server
         listing = server.catalogue.named(name)
         terms = PlaceOrder(
@@ -187,14 +188,22 @@ class Mishaps:
             listing=listing,
             account=terms.account,
             client_id=0,
-            order_id=0,
+            order_id=self._bound_id(),
             perm_id=server.exchange.new_perm_id(),
             quantity=terms.quantity,
             placed_ns=server.now_ns(),
         )
         server.exchange.adopt(order)
+        if order.order_id:
+            server.emit((100, order.perm_id, 0, order.order_id), client_id=0)
         server.settle()
         return order
+
+    def _bound_id(self) -> int:
+        if not any(session.client_id == 0 and session.auto_open_orders for session in self._server.ready_sessions()):
+            return 0
+        self._bound += 1
+        return -self._bound
 
     def correct(self, execution: Execution, price: Decimal) -> Execution:
         """The broker corrects a fill: the same id with a higher last part. The account is booked anew."""

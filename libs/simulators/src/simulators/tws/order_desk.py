@@ -2,8 +2,8 @@
 
 In:   order requests of sessions; events of the exchange.   Out: messages, in the sequence of a real Gateway, plus noise.
 
-A client hears of its own orders; the master client and, for orders entered by hand, client 0 hear of others' too. Live executions
-go to the owner and the master. All that one turn leads to is said together.
+A client hears of its own orders, client 0 of those entered by hand too, the master client of all. All that one turn leads to is
+said together.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from simulators.market.chance import seeded
 from simulators.tws import replies, requests
+from simulators.tws.account import midnight_ns
 from simulators.tws.checks import instant
 from simulators.tws.events import Changed, Estimated, Event, Executed, Said
 from simulators.tws.noise import disturbed
@@ -80,14 +81,8 @@ class OrderDesk:
             self._say(hears, replies.completed_order(order))
 
     def _audience(self, order: Order, own_only: bool = False) -> Callable[[ApiSession], bool]:
-        by_hand, master = order.order_id <= 0, self._server.master_client_id
-
-        def hears(session: ApiSession) -> bool:
-            if own_only or session.client_id == order.client_id:
-                return session.client_id == order.client_id and not by_hand
-            return session.client_id == master or (by_hand and session.client_id == 0)
-
-        return hears
+        ids = {order.client_id} if own_only else {order.client_id, self._server.master_client_id}
+        return lambda session: session.client_id in ids
 
     def _say(self, hears: Callable[[ApiSession], bool], message: Message) -> None:
         self._turn.append((hears, message))
@@ -160,9 +155,10 @@ class OrderDesk:
         if self._server.read_only:
             session.say(replies.error(-1, 321, f"Error validating request.-'bW' : cause - {READ_ONLY}"))
             return
+        start_ns = midnight_ns(self._server.now_ns())
         for account in self._server.accounts.values():
             for order in account.orders:
-                if order.done_ns and (not request.on or order.order_id > 0):
+                if order.done_ns >= start_ns and (not request.on or order.order_id > 0):
                     session.say(replies.completed_order(order, self._server.blank_completed_refs))
         session.say((102,))
 

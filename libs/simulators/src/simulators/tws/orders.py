@@ -28,7 +28,7 @@ class Order(msgspec.Struct, kw_only=True, eq=False):
     account: str
     client_id: int
     order_id: int
-    """0 for one that was entered by hand in TWS."""
+    """0 for one that was entered by hand in TWS, negative where client 0 has bound it."""
     perm_id: int
     status: Status = "PendingSubmit"
     quantity: Decimal
@@ -74,8 +74,8 @@ class Order(msgspec.Struct, kw_only=True, eq=False):
 
     @property
     def key(self) -> tuple[int, int]:
-        """Orders entered by hand have no id of their own."""
-        return (self.client_id, self.order_id if self.order_id > 0 else -self.perm_id)
+        """Orders entered by hand have no id, unless client 0 has bound them."""
+        return (self.client_id, self.order_id or -self.perm_id)
 
     @property
     def limit(self) -> Decimal | None:

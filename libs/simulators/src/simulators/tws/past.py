@@ -12,12 +12,12 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
-from math import exp
+from math import cos, exp, log, pi, sqrt
+from random import Random
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from simulators.market.chance import Chance, seeded
 from simulators.tws.catalogue import Listing
 from simulators.tws.hours import NS_PER_S
 from simulators.tws.market import CELL_S, Candle, Cell, Lane
@@ -28,7 +28,7 @@ NOON = 15 * 3_600
 """UTC; a time at which every market's day is the date."""
 MOVE_PER_MINUTE = 1.9e-4
 MOVE_PER_DAY = 7e-3
-MINUTES_FOR_DAYS = 60
+MINUTES_FOR_DAYS = 30
 """Before so many days the made-up past has days only: no bars that are shorter."""
 BAR_SIZES = {
     "1 secs": 1, "5 secs": 5, "10 secs": 10, "15 secs": 15, "30 secs": 30,
@@ -38,6 +38,8 @@ BAR_SIZES = {
 }  # fmt: skip
 DURATIONS = {"S": 1, "D": DAY, "W": 7 * DAY, "M": 30 * DAY, "Y": 365 * DAY}
 KINDS = ("TRADES", "MIDPOINT", "BID", "ASK", "BID_ASK", "ADJUSTED_LAST")
+_STEPS_OVER_BID = {"MIDPOINT": (1, 1), "ASK": (2, 2), "BID_ASK": (0, 2), "BID": (0, 0), "TRADES": (0, 0), "ADJUSTED_LAST": (0, 0)}
+"""Of open and low, and of high and close."""
 
 
 class PastBar(msgspec.Struct, frozen=True):
@@ -56,7 +58,7 @@ class PastBar(msgspec.Struct, frozen=True):
 class _Path(msgspec.Struct):
     """A listing's made-up prices, backwards: `closes[i]` is the price i steps (minutes, or days) before the first."""
 
-    chance: Chance
+    chance: Random
     move: float
     closes: array[float]
     wicks: array[float]
@@ -65,9 +67,11 @@ class _Path(msgspec.Struct):
     def reach(self, steps: int) -> None:
         """Make it at least so long. Always continued in the same order, so that its length changes nothing."""
         while len(self.closes) <= steps:
-            self.closes.append(self.closes[-1] * exp(-self.move * self.chance.normal()))
-            self.wicks.append(self.chance.uniform())
-            self.wicks.append(self.chance.uniform())
+            draw = self.chance.random
+            normal = sqrt(-2.0 * log(1.0 - draw())) * cos(2.0 * pi * draw())
+            self.closes.append(self.closes[-1] * exp(-self.move * normal))
+            self.wicks.append(draw())
+            self.wicks.append(draw())
 
 
 class Past:
@@ -132,7 +136,7 @@ class Past:
     def _path(self, listing: Listing, steps: str, move: float, first: float) -> _Path:
         key = (listing.con_id, steps)
         if key not in self._paths:
-            self._paths[key] = _Path(seeded(self._seed, listing.name, steps), move, array("d", [first]), array("d"))
+            self._paths[key] = _Path(Random(f"{self._seed}/{listing.name}/{steps}"), move, array("d", [first]), array("d"))
         return self._paths[key]
 
 
@@ -142,10 +146,14 @@ def _step(listing: Listing, path: _Path, ago: int, what: str) -> Candle:
     begin, end = path.closes[ago], path.closes[ago - 1]
     up, down = path.wicks[2 * ago - 2], path.wicks[2 * ago - 1]
     reach = begin * path.move / 2
-    prices = (begin, max(begin, end) + reach * up, min(begin, end) - reach * down, end)
-    bid = [round(price / step) for price in prices]
-    wide = {"BID": (0, 0, 0, 0), "ASK": (2, 2, 2, 2), "MIDPOINT": (1, 1, 1, 1), "BID_ASK": (0, 2, 0, 2)}.get(what, (0, 0, 0, 0))
-    candle = _candle(round((ticks + more) * step, 9) for ticks, more in zip(bid, wide, strict=True))
+    low, high = (begin, end) if begin < end else (end, begin)
+    below, above = _STEPS_OVER_BID[what]
+    candle = Candle(
+        round((round(begin / step) + below) * step, 9),
+        round((round((high + reach * up) / step) + above) * step, 9),
+        round((round((low - reach * down) / step) + below) * step, 9),
+        round((round(end / step) + above) * step, 9),
+    )
     if what in ("TRADES", "ADJUSTED_LAST"):
         candle.volume, candle.count = float(1 + int(500 * up)), 1 + int(50 * down)
         candle.value = candle.volume * (candle.high + candle.low) / 2

@@ -143,6 +143,7 @@ class At:
         self._schedule = schedule
 
     def do(self, act: Act) -> None:
+        """Anything, such as a quote or a mishap."""
         self._schedule(self._seconds, act)
 
 

@@ -30,7 +30,7 @@ from simulators.tws.contract_desk import ContractDesk
 from simulators.tws.events import Event, Executed
 from simulators.tws.hours import NS_PER_S
 from simulators.tws.limits import Limits
-from simulators.tws.market import Market, Tick
+from simulators.tws.market import Lane, Market, Tick
 from simulators.tws.matching import Exchange
 from simulators.tws.mishaps import Mishaps
 from simulators.tws.noise import Noise
@@ -45,6 +45,8 @@ from simulators.tws.transcript import Entry, Transcript
 
 PULSE_S = 0.05
 SERVER_VERSION = 178
+SPOKEN_FROM = 157
+"""The oldest that ib_async accepts."""
 
 
 class UnreadableRequests(AssertionError):
@@ -68,7 +70,13 @@ class TwsSimulator:
         version: int = SERVER_VERSION,
         strict: bool = True,
     ) -> None:
-        """`clock`: ns UTC, for all that is stamped; the wall's unless given. `keep_hours`: markets close when their hours say."""
+        """Raises `ValueError` for a version that cannot be spoken.
+
+        `clock`: ns UTC, for all that is stamped; the wall's unless given. `keep_hours`: markets close when their hours say."""
+        if SPOKEN_FROM <= version < SERVER_VERSION:
+            raise ValueError(
+                f"server version {version}: only {SERVER_VERSION} is spoken; one below {SPOKEN_FROM} is too old for clients"
+            )
         self.seed = seed
         self.host = "127.0.0.1"
         self.port = port
@@ -159,6 +167,9 @@ class TwsSimulator:
     def pulse(self) -> None:
         """Everything that the time alone brings: bars that close, orders that expire, figures that are due."""
         now_ns = self.now_ns()
+        if self.keep_hours:
+            for lane in self.market:
+                self._note_hours(lane)
         self.bars.pulse(now_ns)
         self.exchange.expire()
         self.account_desk.pulse(now_ns)
@@ -232,9 +243,15 @@ class TwsSimulator:
         """Open or close a listing's market by hand; None: as its hours have it, or always open."""
         lane = self.market.named(name)
         lane.switched = is_open
-        self.quotes.switched(lane)
-        self.exchange.match(lane)
+        self._note_hours(lane)
         self.settle()
+
+    def _note_hours(self, lane: Lane) -> None:
+        """Tell of a market that has opened or closed since it was last looked at."""
+        if self.market.is_open(lane) != lane.was_open:
+            lane.was_open = not lane.was_open
+            self.quotes.switched(lane)
+            self.exchange.reopened(lane)
 
     # --- sessions -------------------------------------------------------------------------------------------------
 

@@ -11,8 +11,9 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from simulators.tws.place_order import PlaceOrder
 from simulators.tws.replies import Message
-from simulators.tws.requests import NAMES
+from simulators.tws.requests import NAMES, Request, read_request
 from simulators.tws.wire import Value, text
 
 REPLIES = {
@@ -45,6 +46,11 @@ class Entry(msgspec.Struct, frozen=True):
         except (IndexError, ValueError):
             return "handshake"
         return (NAMES if self.way == "in" else REPLIES).get(number, str(number))
+
+    @property
+    def request(self) -> Request | PlaceOrder:
+        """What a client asked, typed. Raises `BadField` for what is no request."""
+        return read_request(tuple(map(text, self.message)))[1]
 
     @property
     def fields(self) -> tuple[Value, ...]:
