@@ -59,6 +59,6 @@ async def serve(wanted: Wanted, say: Callable[[str], None]) -> None:
             await asyncio.Event().wait()
         finally:
             book = tws.book
-            say(f"{len(book.orders)} orders, {len(book.executions)} executions")
+            say(f"orders: {len(book.orders)}, executions: {len(book.executions)}")
             for account in book.accounts.values():
                 say(f"{account.name}: net liquidation {account.net_liquidation():.2f} {account.currency}")
