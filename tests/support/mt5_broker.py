@@ -47,7 +47,8 @@ class Mt5:
     resizes = False
     """A change of volume takes two requests."""
 
-    def __init__(self, transport: str, hedging: bool) -> None:
+    def __init__(self, transport: str, hedging: bool, **section: Any) -> None:
+        """`section`: further keys of `[mt5]`."""
         self.native_brackets = hedging
         self.instrument = convert(
             {"symbol": "EURUSD", "currency": "USD", "base_currency": "EUR", "tick_size": "0.00001", "calendar": "24/7"},
@@ -56,6 +57,7 @@ class Mt5:
         )
         self.sim = Mt5Simulator(["EURUSD"], hedging=hedging)
         self._transport = transport
+        self._more = section
         self._open = ExitStack()
 
     async def start(self, folder: Path) -> dict[str, Any]:
@@ -67,7 +69,7 @@ class Mt5:
         else:
             self._open.enter_context(self.sim.installed())
         self.quote(1.3, 1.3001)
-        return {"mt5": section}
+        return {"mt5": section | self._more}
 
     async def stop(self) -> None:
         self.sim.close()

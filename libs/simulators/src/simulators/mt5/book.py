@@ -8,6 +8,7 @@ Netting accounts have one position per symbol; hedging accounts one per opening 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -102,6 +103,8 @@ class Received:
     comment: str
     symbol: str
     retcode: int
+    position: int
+    """Ticket that it names; 0: none."""
 
 
 @dataclass
@@ -132,9 +135,11 @@ class Book:
         return [order for order in (*self.history.values(), *self.open.values()) if order.comment == comment]
 
     def submissions(self, comment: str) -> int:
-        """How often the server carried out a request for a new order with this comment."""
+        """How often the server carried out a request for a new order with this comment; of closing several positions, the most
+        for one of them."""
         new, done = (mt5.TRADE_ACTION_DEAL, mt5.TRADE_ACTION_PENDING), (10008, 10009, 10010)
-        return sum(r.comment == comment and r.action in new and r.retcode in done for r in self.received)
+        found = [r.position for r in self.received if r.comment == comment and r.action in new and r.retcode in done]
+        return max(Counter(found).values(), default=0)
 
     def trades(self) -> list[Deal]:
         """Deals that moved positions, oldest first."""

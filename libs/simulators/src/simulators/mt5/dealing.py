@@ -169,7 +169,7 @@ class TradeServer:
         self.expire()
         fault = self._refuse(request)
         outcome = Outcome(fault) if fault is not None else self._actions[request.action](request)
-        self.book.received.append(Received(request.action, request.comment, request.symbol, outcome.retcode))
+        self.book.received.append(Received(request.action, request.comment, request.symbol, outcome.retcode, request.position))
         return outcome
 
     def expire(self) -> None:
