@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import msgspec
 from barbuilder.config import BarBuilderConfig
 from barque.bus.redis_bus import RedisBus
 from barque.config import CommonConfig, load_common, load_section, masked, read_file
-from barque.errors import BarqueError
+from barque.errors import BarqueError, ConfigError, nearest
 from barque.postgres.migrate import migrations
 from barque.postgres.pool import connect_one, postgres_errors
 from barque_backtest import nodes
@@ -34,6 +35,10 @@ SECTIONS: dict[str, type] = {
     "portfolio": PortfolioConfig,
     "gateway": GatewayConfig,
 }
+
+
+PROBES = {"mt5": "barque_cli.doctor_mt5"}
+"""Brokers whose end can be looked at, each by a module's `probe`."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,15 @@ async def run(path: Path) -> list[Finding]:
     findings += await _redis(common)
     findings += await _postgres(common)
     return findings
+
+
+async def probe(broker: str, path: Path) -> list[Finding]:
+    """What has to be right at a broker's end; raises `ConfigError` for one that there is not."""
+    if broker not in PROBES:
+        raise ConfigError(f"there is no check of broker '{broker}'; {nearest(broker, list(PROBES))}")
+    raw = read_file(path, os.environ)
+    found: list[Finding] = await import_module(PROBES[broker]).probe(raw, load_common(raw))
+    return found
 
 
 async def _redis(common: CommonConfig) -> list[Finding]:

@@ -379,11 +379,15 @@ def seed(
 
 
 @app.command()
-def doctor(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+def doctor(
+    broker: Annotated[str, typer.Argument(help="mt5: look at that broker's end instead; nothing is sent.")] = "",
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
     """Check everything that the book needs, and say what to do where something is missing."""
     from barque_cli import checks
 
-    findings = _run(checks.run(config))
+    findings = _run(checks.probe(broker, config) if broker else checks.run(config))
     if as_json:
         print(json.dumps([finding.__dict__ for finding in findings], indent=2))
     else:
