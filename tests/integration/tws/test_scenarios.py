@@ -441,7 +441,7 @@ async def test_16_ids_are_reset_and_completed_orders_have_no_reference(desk: Des
     await until(lambda: state(trade) == "Filled")
     ib.disconnect()
     await gone(ib)
-    tws.exchange.reset_order_ids()
+    tws.exchange.register.reset_order_ids()
     tws.blank_completed_refs = True
     async with connected(tws) as ib:
         (completed,) = await ib.reqCompletedOrdersAsync(False)
@@ -520,6 +520,42 @@ async def test_19_a_bracket_that_was_cut_off_is_not_at_the_exchange_and_can_be_s
             ib.client.placeOrder(order.orderId, EURUSD, order)
         await until(lambda: len(tws.book.open_orders) == 3)
         assert tws.book.submissions == {"entry": 1, "profit": 1, "stop": 1}
+
+
+async def test_19_a_restart_forgets_a_bracket_that_was_cut_off_and_its_ids_are_free(desk: Desk) -> None:
+    tws, ib = desk
+    orders = ib.bracketOrder("BUY", 30_000, 1.0990, 1.1050, 1.0950, tif="GTC")
+    for order, ref in zip(orders[:2], ("entry", "profit"), strict=True):
+        order.orderRef = ref
+        ib.placeOrder(EURUSD, order)
+    await until(lambda: len(tws.book.orders) == 2)
+    await tws.mishaps.restart()
+    await gone(ib)
+    assert tws.book.orders == []
+    async with connected(tws) as ib:
+        for order in orders:
+            ib.client.placeOrder(order.orderId, EURUSD, order)
+        await until(lambda: len(tws.book.open_orders) == 3)
+
+
+async def test_19_a_bracket_that_the_account_cannot_bear_is_refused_whole(desk: Desk) -> None:
+    tws, ib = desk
+    heard = errors(ib)
+    trades = [ib.placeOrder(EURUSD, order) for order in ib.bracketOrder("BUY", 90_000_000, 1.0990, 1.1050, 1.0950, tif="GTC")]
+    await until(lambda: all(state(trade) == "Cancelled" for trade in trades))
+    assert [code for _, code, _ in heard] == [201, 202, 202]
+    assert tws.book.open_orders == []
+
+
+async def test_an_inactive_order_does_not_fill_and_may_come_back_to_life(desk: Desk) -> None:
+    tws, ib = desk
+    trade = await working(ib, limit())
+    tws.mishaps.deactivate(tws.book.order("it"))
+    await until(lambda: state(trade) == "Inactive")
+    tws.quote("EURUSD", 1.0980, 1.0981)
+    assert tws.book.order("it").filled == 0
+    tws.mishaps.revive(tws.book.order("it"))
+    await until(lambda: state(trade) == "Filled")
 
 
 async def test_20_the_front_month_expires(desk: Desk) -> None:

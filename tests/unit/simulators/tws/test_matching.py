@@ -118,7 +118,7 @@ def test_what_was_executed_is_what_orders_accounts_and_reports_say(steps: list[t
         assert order.filled == executed[order.order_id] <= order.quantity
         assert (order.status == "Filled") == (order.filled == order.quantity and order.filled > 0)
         assert order.is_open == (order in floor.book.open_orders)
-        children = floor.exchange._children(order)
+        children = floor.exchange.register.children(order)
         assert sum(child.filled for child in children) <= order.filled, "exits never outgrow their entry"
     signed_total = sum(order.filled if order.is_buy else -order.filled for order in floor.book.orders)
     assert floor.book.position("SPY") == signed_total

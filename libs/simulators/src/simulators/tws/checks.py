@@ -1,25 +1,27 @@
 """Whether TWS takes an order: the checks before the exchange, in its order, with its codes.
 
 In:   an order's terms, its listing, the account's open orders.   Out: the first reason against it, or none.
-Not:  notices that do not stop an order (`matching` adds them).
+Not:  the order's life after that (`matching`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from decimal import Decimal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from simulators.tws.account import Account
 from simulators.tws.catalogue import Catalogue, Listing
 from simulators.tws.events import Refusal
 from simulators.tws.hours import NS_PER_S
-from simulators.tws.orders import Order
+from simulators.tws.orders import NOTHING, Order
 from simulators.tws.place_order import PlaceOrder
 from simulators.tws.replies import ZONE
 
 ORDER_TYPES = ("MKT", "LMT", "STP", "STP LMT", "TRAIL", "TRAIL LIMIT", "MIT", "LIT")
 TIMES_IN_FORCE = ("", "DAY", "GTC", "IOC", "GTD", "FOK")
+IDEALPRO_MINIMUM = 25_000
+"""USD; a smaller forex order is an odd lot."""
 _NEEDS_LIMIT = ("LMT", "STP LMT", "LIT")
 _NEEDS_TRIGGER = ("STP", "STP LMT", "MIT", "LIT")
 
@@ -87,6 +89,40 @@ def change(order: Order, terms: PlaceOrder) -> Refusal | None:
     return None
 
 
+def margin(order: Order, account: Account) -> Refusal | None:
+    """Against what the account can bear; exits of a bracket are not looked at."""
+    after = account.what_if(order.listing, order.quantity if order.is_buy else -order.quantity, NOTHING)
+    if order.terms.parent_id or after.initial[1] <= 0 or after.initial[2] <= after.equity[2]:
+        return None
+    text = (
+        "YOUR ORDER IS NOT ACCEPTED. IN ORDER TO OBTAIN THE DESIRED POSITION YOUR EQUITY WITH LOAN VALUE "
+        f"[{after.equity[2]} {account.currency}] MUST EXCEED THE INITIAL MARGIN [{after.initial[2]} {account.currency}]"
+    )
+    return Refusal(201, f"Order rejected - reason:{text}")
+
+
+def notices(order: Order, account: Account, is_open: bool) -> list[Refusal]:
+    """What is said of an order that is taken all the same."""
+    said = []
+    if not is_open:
+        text = "Order Message:\nWarning: your order will not be placed at the exchange until the market opens"
+        said.append(Refusal(399, text))
+    if order.listing.is_fx and order.quantity * account.rate(order.listing.symbol) < IDEALPRO_MINIMUM:
+        text = (
+            "Order Message:\nWarning: Your order size is below the USD 25000 IdealPro minimum "
+            "and will be routed as an odd lot order."
+        )
+        said.append(Refusal(399, text))
+    return said
+
+
+def expiry(order: Order, now_ns: int) -> int | None:
+    """When its time in force ends, ns; None for never."""
+    if order.terms.tif == "GTD":
+        return instant(order.terms.good_till)
+    return order.listing.hours.closes_ns(now_ns) if order.terms.tif in ("", "DAY") else None
+
+
 def instant(text: str) -> int | None:
     """ns of `20261128 15:00:00 US/Eastern`, `20261128-20:00:00` (UTC), or a date; None for anything else."""
     day, _, rest = text.replace("-", " ").partition(" ") if text.count("-") == 1 else text.partition(" ")
@@ -99,8 +135,3 @@ def instant(text: str) -> int | None:
             continue
         return int(moment.astimezone(UTC).timestamp()) * NS_PER_S
     return None
-
-
-def odd_lot(listing: Listing, quantity: Decimal, rate: Decimal) -> bool:
-    """True for a forex order below IDEALPRO's minimum of 25,000 USD; `rate`: the base currency in USD."""
-    return listing.is_fx and quantity * rate < 25_000

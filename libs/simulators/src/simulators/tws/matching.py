@@ -22,6 +22,7 @@ from simulators.tws.limits import Limits
 from simulators.tws.market import Lane, Market
 from simulators.tws.orders import NOTHING, Execution, Order
 from simulators.tws.place_order import PlaceOrder
+from simulators.tws.register import Register
 from simulators.tws.triggers import follow, triggers
 
 ALL = Decimal("Infinity")
@@ -44,17 +45,8 @@ class Exchange:
         self._limits = limits
         self._clock = clock
         self._tell = tell
-        self._orders: dict[tuple[int, int], Order] = {}
-        """By client and order id; done ones too, so that an id is never taken twice."""
-        self._open: dict[int, Order] = {}
-        """By permanent id, in the order of their arrival at the exchange."""
-        self._families: dict[tuple[int, int], list[Order]] = {}
-        """Children, by client and parent id."""
-        self._working: dict[int, list[Order]] = {}
-        """By listing, in the order of their arrival."""
-        self._highest: dict[int, int] = {}
+        self.register = Register()
         self._plans: dict[str, list[Decimal]] = {}
-        self._perm_id = 1_250_000_000
         self._execs = 0
         self.match_sizes = False
         """Fill no more at a time than is quoted."""
@@ -63,22 +55,25 @@ class Exchange:
 
     def place(self, terms: PlaceOrder, client_id: int, account: str) -> None:
         """A new order, a change of one, or a what-if."""
-        listing = self._listing(terms)
-        refusal = checks.wording(terms) or (listing if isinstance(listing, Refusal) else None)
-        if refusal is None and isinstance(listing, Listing):
-            refusal = checks.grid(terms, listing, self.catalogue)
-            order = self._orders.get((client_id, terms.order_id))
-            if refusal is None and terms.what_if:
-                self._estimate(terms, listing, client_id, account)
-            elif refusal is None and order is not None:
-                refusal = self._change(order, terms)
-            elif refusal is None:
-                refusal = self._take(terms, listing, client_id, account)
+        refusal = checks.wording(terms) or self._place(terms, client_id, account)
         if refusal is not None:
             self._tell(Said(client_id, terms.order_id, refusal.code, refusal.text))
 
+    def _place(self, terms: PlaceOrder, client_id: int, account: str) -> Refusal | None:
+        listing = self._listing(terms)
+        if isinstance(listing, Refusal):
+            return listing
+        refusal = checks.grid(terms, listing, self.catalogue)
+        if refusal is not None:
+            return refusal
+        order = self.register.get(client_id, terms.order_id)
+        if terms.what_if:
+            self._estimate(terms, listing, client_id, account)
+            return None
+        return self._take(terms, listing, client_id, account) if order is None else self._change(order, terms)
+
     def cancel(self, order_id: int, client_id: int) -> None:
-        order = self._orders.get((client_id, order_id))
+        order = self.register.get(client_id, order_id)
         if order is None:
             self._tell(Said(client_id, order_id, 10147, f"OrderId {order_id} that needs to be cancelled is not found."))
         elif not order.is_open and order.status != "Held":
@@ -99,14 +94,17 @@ class Exchange:
 
     def match(self, lane: Lane) -> None:
         """Every order of this lane against its quote and last trade."""
-        if self._working.get(lane.listing.con_id) and self._market.is_open(lane) and not lane.halted:
-            for order in list(self._working[lane.listing.con_id]):
+        at_work = self.register.at_work(lane.listing)
+        if at_work and self._market.is_open(lane) and not lane.halted:
+            for order in at_work:
                 self._match(order, lane)
 
     def reopened(self, lane: Lane) -> None:
         """The market of a lane opened or closed: its orders stand otherwise now, and may match."""
-        for order in list(self._working.get(lane.listing.con_id, ())):
+        for order in self.register.at_work(lane.listing):
             was = order.status
+            if was == "Inactive":
+                continue
             self._stand(order)
             if order.status != was:
                 self._tell(Changed(order, echo=False))
@@ -115,7 +113,7 @@ class Exchange:
     def expire(self) -> None:
         """DAY and GTD orders whose time is over."""
         now_ns = self._clock()
-        for order in list(self.open_orders()):
+        for order in self.open_orders():
             if order.expires_ns is not None and order.expires_ns <= now_ns and order.is_open:
                 self.end(order, "Cancelled", reason=None)
 
@@ -143,7 +141,7 @@ class Exchange:
         order.status = "Inactive" if status == "Inactive" else "Cancelled"
         order.done_ns, order.why_held = self._clock(), ""
         order.end_text = reason or ("Cancelled by Trader" if reason == "" else "Expired")
-        self._retire(order)
+        self.register.retire(order)
         self._tell(Changed(order, echo=status == "Inactive"))
         if reason is not None:
             text = f"Order Canceled - reason:{reason}" if code == 202 else reason
@@ -152,9 +150,20 @@ class Exchange:
 
     def adopt(self, order: Order) -> None:
         """An order that came from elsewhere: by hand in TWS, or from another client."""
-        self._orders[order.key] = order
+        self.register.add(order)
         self._accounts[order.account].orders.append(order)
         self._start(order)
+
+    def revive(self, order: Order) -> None:
+        """One that was `Inactive` is at work again."""
+        self._stand(order)
+        self._tell(Changed(order))
+        self.match(self._market.lane(order.listing))
+
+    def forget_untransmitted(self) -> None:
+        """As a restart of the Gateway does; they never were at the broker."""
+        for order in self.register.forget_untransmitted():
+            self._accounts[order.account].orders.remove(order)
 
     # --- questions ------------------------------------------------------------------------------------------------
 
@@ -164,25 +173,7 @@ class Exchange:
 
     def open_orders(self) -> Iterator[Order]:
         """Oldest first; not those that wait for their transmission."""
-        return (order for order in list(self._open.values()) if order.is_open)
-
-    def next_order_id(self) -> int:
-        """One more than any id that was ever used."""
-        return max(self._highest.values(), default=0) + 1
-
-    def new_perm_id(self) -> int:
-        self._perm_id += 1
-        return self._perm_id
-
-    def forget_untransmitted(self) -> None:
-        """What waits for its transmission is not kept over a restart of the Gateway."""
-        for key in [key for key, order in self._orders.items() if order.status == "Held"]:
-            del self._orders[key]
-
-    def reset_order_ids(self) -> None:
-        """As the button in TWS does: ids begin at 1 again; those of open orders stay taken."""
-        self._highest.clear()
-        self._orders = {key: order for key, order in self._orders.items() if order.is_open or order.status == "Held"}
+        return self.register.open()
 
     # --- taking an order ------------------------------------------------------------------------------------------
 
@@ -200,20 +191,17 @@ class Exchange:
         return found[0]
 
     def _take(self, terms: PlaceOrder, listing: Listing, client_id: int, account: str) -> Refusal | None:
-        if self._limits.rising_order_ids and terms.order_id <= self._highest.get(client_id, 0):
+        if self._limits.rising_order_ids and terms.order_id <= self.register.highest(client_id):
             return Refusal(103, "Duplicate order id")
-        if terms.parent_id and (client_id, terms.parent_id) not in self._orders:
+        if terms.parent_id and self.register.get(client_id, terms.parent_id) is None:
             return Refusal(135, f"Can't find order with id ={terms.parent_id}")
         mine = (order for order in self.open_orders() if order.account == account)
         refusal = checks.crowd(terms, listing, mine, self._limits.orders_per_side)
         if refusal is not None:
             return refusal
         order = self._new(terms, listing, client_id, account)
-        self._highest[client_id] = max(self._highest.get(client_id, 0), terms.order_id)
-        self._orders[order.key] = order
+        self.register.add(order)
         self._accounts[account].orders.append(order)
-        if terms.parent_id:
-            self._families.setdefault((client_id, terms.parent_id), []).append(order)
         if terms.tif == "":
             text = "Order TIF was set to DAY based on order preset."
             self._tell(Said(client_id, terms.order_id, 10349, text))
@@ -227,7 +215,7 @@ class Exchange:
             account=account,
             client_id=client_id,
             order_id=terms.order_id,
-            perm_id=self.new_perm_id(),
+            perm_id=self.register.new_perm_id(),
             quantity=terms.quantity,
             status="Held",
             placed_ns=self._clock(),
@@ -237,8 +225,8 @@ class Exchange:
         """The transmit gate: an order without the flag waits; one with it brings its parent and its siblings along."""
         if not order.terms.transmit:
             return
-        parent = self._parent(order)
-        family = [order] if parent is None else [parent, *self._children(parent)]
+        parent = self.register.parent(order)
+        family = [order] if parent is None else [parent, *self.register.children(parent)]
         for member in family:
             if member.status == "Held":
                 self._start(member)
@@ -246,68 +234,37 @@ class Exchange:
     def _start(self, order: Order) -> None:
         """At the exchange from now on."""
         order.status = "PreSubmitted"
-        order.expires_ns = self._expiry(order)
-        self._working.setdefault(order.listing.con_id, []).append(order)
-        self._open[order.perm_id] = order
-        margin = self._margin_refusal(order)
+        order.expires_ns = checks.expiry(order, self._clock())
+        self.register.begin(order)
+        margin = checks.margin(order, self._accounts[order.account]) if self._limits.margin else None
         if margin is not None:
             self.end(order, "Cancelled", margin.text, margin.code)
             return
         lane = self._market.lane(order.listing)
         order.fill_plan = self._plans.pop(order.ref, self._plans.get(order.listing.name, [ALL])).copy()
         self._stand(order)
-        self._notices(order, lane)
+        for notice in checks.notices(order, self._accounts[order.account], self._market.is_open(lane)):
+            self._tell(Said(order.client_id, order.order_id, notice.code, notice.text))
         self._tell(Changed(order))
         if self._market.is_open(lane) and not lane.halted:
             self._match(order, lane, arriving=True)
         if order.is_open and order.terms.tif in ("IOC", "FOK"):
             self.end(order, "Cancelled", reason="")
 
-    def _notices(self, order: Order, lane: Lane) -> None:
-        if not self._market.is_open(lane):
-            text = "Order Message:\nWarning: your order will not be placed at the exchange until the market opens"
-            self._tell(Said(order.client_id, order.order_id, 399, text))
-        rate = self._accounts[order.account].rate
-        if checks.odd_lot(order.listing, order.quantity, rate(order.listing.symbol) if order.listing.is_fx else NOTHING):
-            text = (
-                "Order Message:\nWarning: Your order size is below the USD 25000 IdealPro minimum "
-                "and will be routed as an odd lot order."
-            )
-            self._tell(Said(order.client_id, order.order_id, 399, text))
-
-    def _margin_refusal(self, order: Order) -> Refusal | None:
-        if not self._limits.margin or order.terms.parent_id:
-            return None
-        account = self._accounts[order.account]
-        after = account.what_if(order.listing, order.quantity if order.is_buy else -order.quantity, NOTHING)
-        if after.initial[1] <= 0 or after.initial[2] <= after.equity[2]:
-            return None
-        text = (
-            "YOUR ORDER IS NOT ACCEPTED. IN ORDER TO OBTAIN THE DESIRED POSITION YOUR EQUITY WITH LOAN VALUE "
-            f"[{after.equity[2]} {account.currency}] MUST EXCEED THE INITIAL MARGIN [{after.initial[2]} {account.currency}]"
-        )
-        return Refusal(201, f"Order rejected - reason:{text}")
-
     def _stand(self, order: Order) -> None:
         """Status and reason of waiting of an order that is at work."""
-        parent = self._parent(order)
+        parent = self.register.parent(order)
         child = parent is not None and not parent.filled
         waits = not order.triggered and order.terms.order_type not in ("MKT", "LMT")
         closed = not self._market.is_open(self._market.lane(order.listing))
         order.why_held = ",".join(word for word, holds in (("child", child), ("trigger", waits)) if holds)
         order.status = "PreSubmitted" if child or waits or closed or order.terms.order_type == "MKT" else "Submitted"
 
-    def _expiry(self, order: Order) -> int | None:
-        if order.terms.tif == "GTD":
-            return checks.instant(order.terms.good_till)
-        if order.terms.tif in ("", "DAY"):
-            return order.listing.hours.closes_ns(self._clock())
-        return None
-
     def _estimate(self, terms: PlaceOrder, listing: Listing, client_id: int, account: str) -> None:
         order = self._new(terms, listing, client_id, account)
         signed = order.quantity if order.is_buy else -order.quantity
-        self._tell(Estimated(order, self._accounts[account].what_if(listing, signed, self._commission(order, order.quantity))))
+        commission = self._commission(order, order.quantity, self._market.mid(listing))
+        self._tell(Estimated(order, self._accounts[account].what_if(listing, signed, commission)))
 
     def _change(self, order: Order, terms: PlaceOrder) -> Refusal | None:
         refusal = checks.change(order, terms)
@@ -318,7 +275,7 @@ class Exchange:
         if order.status == "Held":
             self._transmit(order)
             return None
-        order.expires_ns = self._expiry(order)
+        order.expires_ns = checks.expiry(order, self._clock())
         if not order.triggered:
             order.stop = None
         if not order.remaining:
@@ -332,8 +289,8 @@ class Exchange:
     # --- filling --------------------------------------------------------------------------------------------------
 
     def _match(self, order: Order, lane: Lane, arriving: bool = False) -> None:
-        parent = self._parent(order)
-        if not order.is_open or (parent is not None and not parent.filled):
+        parent = self.register.parent(order)
+        if not order.is_open or order.status == "Inactive" or (parent is not None and not parent.filled):
             return
         if order.terms.order_type not in ("MKT", "LMT") and not order.triggered:
             follow(order, lane, self.catalogue.step(order.listing, Decimal(repr(lane.mid))))
@@ -368,12 +325,11 @@ class Exchange:
             lane = self._market.lane(order.listing)
             most = min(most, Decimal(repr(lane.ask_size if order.is_buy else lane.bid_size)))
         if parent is not None:
-            most = min(most, parent.filled - sum((child.filled for child in self._children(parent)), NOTHING))
+            most = min(most, parent.filled - sum((child.filled for child in self.register.children(parent)), NOTHING))
         return min(order.fill_plan.pop(0), most) if order.fill_plan[0] != ALL else most
 
-    def _commission(self, order: Order, quantity: Decimal) -> Decimal:
-        rate = self._accounts[order.account].rate(order.listing.currency)
-        return commission_of(order.listing, quantity, self._market.mid(order.listing), rate)
+    def _commission(self, order: Order, quantity: Decimal, price: Decimal) -> Decimal:
+        return commission_of(order.listing, quantity, price, self._accounts[order.account].rate(order.listing.currency))
 
     def _execute(self, order: Order, quantity: Decimal, price: Decimal) -> Execution:
         account = self._accounts[order.account]
@@ -381,7 +337,7 @@ class Exchange:
         order.filled += quantity
         order.value += quantity * price
         order.last_price = price
-        commission = self._commission(order, quantity)
+        commission = self._commission(order, quantity, price)
         order.commission += commission
         realized = account.book(order.listing, quantity if order.is_buy else -quantity, price, commission)
         execution = Execution(
@@ -404,7 +360,7 @@ class Exchange:
             order.status, order.why_held = "Submitted", ""
         self._tell(Executed(execution))
         self._shrink_group(order, quantity)
-        for child in self._children(order):
+        for child in self.register.children(order):
             if child.is_open:
                 was = (child.status, child.why_held)
                 self._stand(child)
@@ -415,31 +371,19 @@ class Exchange:
 
     def _done(self, order: Order) -> None:
         order.status, order.why_held, order.done_ns = "Filled", "", self._clock()
-        self._retire(order)
-
-    def _retire(self, order: Order) -> None:
-        working = self._working.get(order.listing.con_id, [])
-        if order in working:
-            working.remove(order)
-        self._open.pop(order.perm_id, None)
+        self.register.retire(order)
 
     # --- families -------------------------------------------------------------------------------------------------
-
-    def _parent(self, order: Order) -> Order | None:
-        return self._orders.get((order.client_id, order.terms.parent_id)) if order.terms.parent_id else None
-
-    def _children(self, order: Order) -> list[Order]:
-        return list(self._families.get((order.client_id, order.order_id), ()))
 
     def _shrink_group(self, order: Order, quantity: Decimal) -> None:
         """What a fill takes from the others of its OCA group, or of its bracket."""
         before = order.remaining + quantity
-        parent = self._parent(order)
-        for other in list(self.open_orders()):
+        parent = self.register.parent(order)
+        for other in self.open_orders():
             if other is order or other.account != order.account:
                 continue
             grouped = bool(order.terms.oca_group) and other.terms.oca_group == order.terms.oca_group
-            siblings = parent is not None and self._parent(other) is parent
+            siblings = parent is not None and self.register.parent(other) is parent
             if not grouped and not siblings:
                 continue
             left = other.remaining * order.remaining / before
@@ -452,16 +396,14 @@ class Exchange:
 
     def _ended(self, order: Order) -> None:
         """A parent that ends: its children keep what it has filled and they have not, or end with it."""
-        children = self._children(order)
+        children = self.register.children(order)
         left = order.filled - sum((child.filled for child in children), NOTHING)
         for child in children:
-            if child.status == "Held":
-                child.status, child.done_ns = "Cancelled", self._clock()
-            elif child.is_open and left <= 0 and child.filled:
+            if child.is_open and left <= 0 and child.filled:
                 child.quantity = child.filled
                 self._done(child)
                 self._tell(Changed(child))
-            elif child.is_open and left <= 0:
+            elif child.status == "Held" or (child.is_open and left <= 0):
                 self.end(child, "Cancelled", reason="")
             elif child.is_open and child.remaining > left:
                 child.quantity = child.filled + left

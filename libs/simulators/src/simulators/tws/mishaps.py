@@ -149,9 +149,14 @@ class Mishaps:
         self._server.settle()
 
     def deactivate(self, order: Order) -> None:
-        """`Inactive`: held, and may come back to life."""
+        """`Inactive`: held, nothing of it fills; it may come back to life (`revive`)."""
         order.status = "Inactive"
         self._server.emit(replies.order_status(order), client_id=order.client_id)
+
+    def revive(self, order: Order) -> None:
+        """An `Inactive` order is at work again."""
+        self._server.exchange.revive(order)
+        self._server.settle()
 
     def cancel(self, order: Order, reason: str = "Cancelled by the exchange") -> None:
         """202, though nobody asked."""
@@ -189,7 +194,7 @@ class Mishaps:
             account=terms.account,
             client_id=0,
             order_id=self._bound_id(),
-            perm_id=server.exchange.new_perm_id(),
+            perm_id=server.exchange.register.new_perm_id(),
             quantity=terms.quantity,
             placed_ns=server.now_ns(),
         )

@@ -45,7 +45,7 @@ class OrderDesk:
             "reqAutoOpenOrders": self._auto_open,
             "reqCompletedOrders": self._completed,
             "reqExecutions": self._executions,
-            "reqIds": lambda session, _: session.say(replies.next_valid_id(server.exchange.next_order_id())),
+            "reqIds": lambda session, _: session.say(replies.next_valid_id(server.exchange.register.next_order_id())),
         }
 
     # --- events ---------------------------------------------------------------------------------------------------

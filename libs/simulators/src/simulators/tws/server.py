@@ -291,7 +291,7 @@ class TwsSimulator:
             session.outbox.close()
             return
         session.ready = True
-        next_id = self.exchange.next_order_id() if self.next_valid_id is None else self.next_valid_id
+        next_id = self.exchange.register.next_order_id() if self.next_valid_id is None else self.next_valid_id
         session.say(replies.managed_accounts(self.account_names), replies.next_valid_id(next_id))
         if self.noise.farm_notices:
             session.say(
