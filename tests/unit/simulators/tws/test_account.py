@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulators.tws.account import Account, Holding, commission_of, cross_rate
-from simulators.tws.catalogue import Catalogue, Listing
+from simulators.tws.catalogue import Catalogue
+from simulators.tws.listing import Listing
 
 CATALOGUE = Catalogue(date(2026, 11, 28))
 MIDS = {"EURUSD": Decimal("1.10"), "USDJPY": Decimal("150"), "SPY": Decimal(610), "NQZ6": Decimal(21_100)}

@@ -17,9 +17,10 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from simulators.tws.catalogue import FX_PAIRS, Listing
 from simulators.tws.hours import NS_PER_S
+from simulators.tws.listing import Listing
 from simulators.tws.orders import NOTHING, Execution, Margins, Order
+from simulators.tws.seeds import FX_PAIRS
 
 CENT = Decimal("0.01")
 MARGIN_RATES = {

@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from simulators.tws.account import Account
-from simulators.tws.catalogue import Catalogue, Listing
+from simulators.tws.catalogue import Catalogue
 from simulators.tws.events import Refusal
 from simulators.tws.hours import NS_PER_S
+from simulators.tws.listing import Listing
 from simulators.tws.orders import NOTHING, Order
 from simulators.tws.place_order import PlaceOrder
 from simulators.tws.replies import ZONE

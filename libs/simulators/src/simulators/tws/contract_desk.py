@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from simulators.tws import replies, requests
-from simulators.tws.catalogue import Listing, details
 from simulators.tws.contract import Contract
+from simulators.tws.listing import Listing, details
 from simulators.tws.session import ApiSession
 from simulators.tws.wire import Value
 

@@ -12,8 +12,9 @@ from decimal import Decimal
 
 import msgspec
 
-from simulators.tws.catalogue import Catalogue, Listing
+from simulators.tws.catalogue import Catalogue
 from simulators.tws.hours import NS_PER_S
+from simulators.tws.listing import Listing
 
 CELL_S = 5
 MAX_CELLS = 2_880

@@ -16,9 +16,10 @@ from decimal import Decimal
 
 from simulators.tws import checks
 from simulators.tws.account import Account, commission_of
-from simulators.tws.catalogue import Catalogue, Listing
+from simulators.tws.catalogue import Catalogue
 from simulators.tws.events import Changed, Estimated, Event, Executed, Refusal, Said
 from simulators.tws.limits import Limits
+from simulators.tws.listing import Listing
 from simulators.tws.market import Lane, Market
 from simulators.tws.orders import NOTHING, Execution, Order
 from simulators.tws.place_order import PlaceOrder

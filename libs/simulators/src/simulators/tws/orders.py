@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from simulators.tws.catalogue import Listing
+from simulators.tws.listing import Listing
 from simulators.tws.place_order import PlaceOrder
 
 Status = Literal["Held", "PendingSubmit", "PreSubmitted", "Submitted", "PendingCancel", "Inactive", "Cancelled", "Filled"]

@@ -18,8 +18,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from simulators.tws.catalogue import Listing
 from simulators.tws.hours import NS_PER_S
+from simulators.tws.listing import Listing
 from simulators.tws.market import CELL_S, Candle, Cell, Lane
 
 MINUTE = 60

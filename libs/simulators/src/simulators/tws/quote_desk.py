@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from simulators.tws import replies, requests
-from simulators.tws.catalogue import Listing
 from simulators.tws.hours import NS_PER_S
+from simulators.tws.listing import Listing
 from simulators.tws.market import Lane, Tick
 from simulators.tws.replies import Message
 from simulators.tws.session import ApiSession

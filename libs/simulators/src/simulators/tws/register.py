@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from simulators.tws.catalogue import Listing
+from simulators.tws.listing import Listing
 from simulators.tws.orders import Order
 
 FIRST_PERM_ID = 1_250_000_001

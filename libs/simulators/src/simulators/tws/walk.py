@@ -12,7 +12,7 @@ from decimal import Decimal
 from barque.instruments import Instrument
 from simulators.market import Market
 from simulators.market.chance import seeded
-from simulators.tws.catalogue import Listing
+from simulators.tws.listing import Listing
 from simulators.tws.server import TwsSimulator
 
 STEP_S = 0.02
