@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from barque.bus.step import Position, Step, merge, run_step
 from barque.bus.wire import GENESIS, Entry, pack_envelope
 from barque.errors import InvariantError
-from barque.messages import Alert, ClockTicked, DeadLetter, Halt, Message, Quote, Topic, encode_batch
+from barque.messages import Alert, ClockTicked, DeadLetter, Flatten, Halt, Message, Quote, Resume, Topic, encode_batch
 from barque.node import Output
 from tests.support.builders import T0, a_fill, a_mark, a_quote, a_signal
 from tests.support.nodes import TallyNode
@@ -53,6 +54,12 @@ class Witness:
         """Nothing to become."""
 
 
+class OnThePath(Witness):
+    """The same, where nothing may be skipped."""
+
+    order_path = True
+
+
 def order_of(entries: Sequence[Entry], now_ns: int = 0) -> list[str]:
     return [alert.name for alert in run_step(Witness(), entries, {}, b"", now_ns).outputs[Topic.ALERTS]]
 
@@ -66,6 +73,36 @@ MIXED = [
     an_entry(Topic.FILLS, "9-0", a_fill()),
     an_entry(Topic.CONTROL, "50-0", HALT),
 ]
+
+
+def a_command(kind: type, entry_id: str) -> Entry:
+    return an_entry(Topic.CONTROL, entry_id, kind(command_id=entry_id, ts_event_ns=1, actor="t"))
+
+
+@pytest.mark.parametrize(
+    ("commands", "told"),
+    [
+        ((Flatten, Halt), ["Halt", "Flatten"]),
+        ((Halt, Resume, Flatten, Halt), ["Halt", "Resume", "Halt", "Flatten"]),
+        ((Flatten, Halt, Resume), ["Flatten", "Halt", "Resume"]),
+        ((Flatten, Resume), ["Flatten", "Resume"]),
+    ],
+)
+def test_where_commands_leave_the_book_halted_the_halt_is_told_before_what_it_stops(commands: Any, told: list[str]) -> None:
+    """Else the node would decide on an order, and the store refuse its commit, again and again until somebody resumes."""
+    entries = [a_command(kind, f"{number}-0") for number, kind in enumerate(commands, start=9)]
+    found = run_step(Witness(), [*entries, ticks("1-0", 1.0)], {}, b"", 7)
+    assert [alert.name for alert in found.outputs[Topic.ALERTS]] == [*told, "ClockTicked", "Quote"]
+    assert found.positions[Topic.CONTROL] == Position(f"{8 + len(commands)}-0", len(commands))
+
+
+def test_a_halt_behind_a_command_that_cannot_be_read_is_not_told_before_it() -> None:
+    bad = an_entry(Topic.CONTROL, "2-0", body=b"?")
+    entries = [a_command(Flatten, "1-0"), bad, a_command(Halt, "3-0")]
+    found = run_step(OnThePath(), entries, {}, b"")
+    assert [alert.name for alert in found.outputs[Topic.ALERTS]] == ["Flatten"]
+    assert found.poison is not None and found.poison.entry is bad
+    assert found.positions[Topic.CONTROL] == Position("1-0", 1)
 
 
 def test_on_a_wall_clock_commands_come_first_then_entries_by_id_then_by_rank() -> None:

@@ -573,3 +573,28 @@ def test_derived_symbols_cannot_be_traded() -> None:
     assert refusal.reason is RejectReason.NOT_TRADABLE
     assert "trade EURUSD" in refusal.detail
     feed(node, command(Resume))
+
+
+def test_a_flatten_withdraws_a_closing_order_that_a_correction_has_left_nothing_to_close() -> None:
+    """Short three, four are being bought back; the sale is busted, and half of what is bought would open a position."""
+    node = a_router()
+    sold = order_of(node, a_wish("in", side="sell", quantity=D(4)))
+    feed(node, accepted(sold), filled(sold))
+    out = order_of(node, wish_to("exit", "out"))
+    feed(node, accepted(out), filled(out, 2), a_fill(exec_id="bust", side="sell", quantity=D(0), corrects=f"{sold.order_id}-1"))
+    assert position(node) == 2
+    cancel, close = feed(node, command(Flatten, "f"))
+    assert (type(cancel), cancel.order_id) == (CancelOrder, out.order_id)
+    assert (close.side, close.quantity, close.closes) == ("sell", D(2), True)
+    (again,) = feed(node, filled(out, 2, n=2))
+    assert (again.side, again.quantity) == ("sell", D(2))
+
+
+def test_a_flatten_takes_the_exits_of_an_entry_that_has_filled_in_part_with_it() -> None:
+    """They would outlive the entry, for what it has filled, and that is closed."""
+    node = a_router()
+    entry, profit, loss = a_bracket(node, quantity=3)
+    feed(node, filled(entry, 1))
+    said = feed(node, command(Flatten, "f"))
+    assert {m.order_id for m in of_kind(CancelOrder, said)} == {entry.order_id, profit.order_id, loss.order_id}
+    assert [(o.side, o.quantity) for o in of_kind(SubmitOrder, said)] == [("sell", D(1))]

@@ -286,6 +286,33 @@ def test_an_order_is_sent_again_only_where_the_broker_knows_every_token_for_ever
     assert sending.state_of("o1") == "ACKED"
 
 
+def test_nothing_is_sent_again_that_a_halt_or_a_breaker_forbids_by_now() -> None:
+    for stop, closes, times in ((command(Halt), True, 1), (breaker_tripped(), False, 1), (breaker_tripped(), True, 2)):
+        sending = Sending(capabilities(dedupe="forever"))
+        sending.connect()
+        sending.luck = ["lost_before"]
+        sending.tell(an_order(closes=closes))
+        sending.tell(stop)
+        for _ in range(2):
+            sending.wait(6)
+            sending.answer()
+        assert len(sent(sending)) == times
+
+
+def test_nothing_is_sent_again_if_what_comes_with_the_books_forbids_it() -> None:
+    for word in (breaker_tripped(), request(CancelOrder), command(Halt)):
+        sending = Sending(capabilities(dedupe="forever"))
+        sending.connect()
+        sending.luck = ["lost_before"]
+        sending.tell(an_order())
+        sending.wait(6)
+        sending.answer()
+        sending.wait(6)
+        (ask,) = sending.questions
+        sending.tell(sending.broker.books(ask), word)
+        assert sent(sending) == ["o1"]
+
+
 def test_a_broker_that_knows_the_token_of_an_order_sent_again_has_the_order() -> None:
     sending = Sending(capabilities(dedupe="forever"))
     sending.connect()
@@ -323,7 +350,8 @@ def test_after_a_crash_what_was_being_sent_is_unknown_and_nothing_leaves_before_
     assert sent(sending) == ["o1", "o2"]
 
 
-def test_what_was_thought_never_to_have_been_sent_and_trades_is_an_order_again() -> None:
+def test_what_was_thought_never_to_have_been_sent_and_trades_is_booked_and_the_rest_withdrawn() -> None:
+    """The router was told that the order is gone: it counts against no limit, and no flatten would reach it."""
     sending = connected()
     sending.luck = ["lost_after"]
     sending.tell(an_order(quantity=D(3)))
@@ -336,7 +364,9 @@ def test_what_was_thought_never_to_have_been_sent_and_trades_is_an_order_again()
     assert (fill.strategy_id, fill.quantity, fill.leaves_quantity) == ("s1", D(1), D(2))
     assert sending.state_of("o1") == "UNKNOWN"
     sending.answer()
-    assert sending.state_of("o1") == "PARTIALLY_FILLED"
+    assert [e.request.order_id for e in sending.effects if isinstance(e, Withdraw)] == ["o1"]
+    assert [type(m).__name__ for m in sending.deliver()] == ["OrderCancelled"]
+    assert (sending.positions(), sending.broker.open_ids()) == ({"EURUSD": D(1)}, [])
 
 
 # -- cancels and changes -----------------------------------------------------------------------------------------------
@@ -367,6 +397,21 @@ def test_requests_about_orders_that_are_not_here_are_refused() -> None:
     cancel, change = sending.tell(request(CancelOrder, "?"), request(ModifyOrder, "?", quantity=D(1)))
     assert (type(cancel), type(change)) == (CancelRejected, ModifyRejected)
     assert cancel.reason is change.reason is RejectReason.UNKNOWN_ORDER
+
+
+def test_a_request_about_an_order_that_has_ended_unfilled_is_told_how_it_ended() -> None:
+    """A whole order whose execution is busted looks open to whoever has heard of no end."""
+    sending = at_work(quantity=D(2))
+    sending.broker.correct(sending.broker.trade("o1", D(2)), D(0))
+    sending.deliver()
+    for kind in (CancelOrder, ModifyOrder):
+        refused, ended = sending.tell(request(kind))
+        assert refused.reason is RejectReason.UNKNOWN_ORDER
+        assert (type(ended), ended.order_id, ended.filled_quantity) == (OrderCancelled, "o1", D(0))
+    whole = at_work()
+    whole.broker.trade("o1", D(1))
+    whole.deliver()
+    assert kinds(whole.tell(request(CancelOrder))) == ["CancelRejected"]
 
 
 def test_a_change_goes_to_the_broker_and_its_answer_to_the_router() -> None:
@@ -413,6 +458,51 @@ def test_a_change_that_waits_is_refused_where_a_breaker_trips_before_it_leaves()
     (_, refused) = sending.deliver()
     assert (type(refused), refused.reason, sending.state_of("o1")) == (ModifyRejected, RejectReason.BREAKER, "ACKED")
     assert not [effect for effect in sending.effects if isinstance(effect, Change)]
+
+
+def test_a_change_of_an_order_that_fills_before_it_leaves_is_answered() -> None:
+    """Else the router would wait for its answer, and count the order as open, for ever."""
+    sending = at_work(quantity=D(2))
+    sending.tell(command(Halt))
+    sending.tell(command(Resume, "c2"))
+    sending.now_ns += NS
+    sending.tell(Disconnected(ts_event_ns=sending.now_ns, detail="cut"))
+    sending.tell(request(ModifyOrder, quantity=D(3)))
+    sending.broker.trade("o1", D(2))
+    fill, answer = sending.deliver()
+    assert (type(fill), type(answer), answer.reason) == (Fill, ModifyRejected, RejectReason.UNKNOWN_ORDER)
+    assert (answer.cause, sending.state_of("o1")) == ("k1", "FILLED")
+
+
+def test_an_order_that_is_being_made_larger_is_not_whole_before_that_is_answered() -> None:
+    """The broker has made the change, and its answer comes after the executions, or never."""
+    sending = at_work(quantity=D(2))
+    sending.tell(request(ModifyOrder, quantity=D(3)))
+    answer = sending.broker.pending.pop()
+    sending.broker.trade("o1", D(2))
+    sending.deliver()
+    assert sending.state_of("o1") == "PENDING_MODIFY"
+    (modified,) = sending.tell(answer)
+    assert (modified.quantity, sending.state_of("o1")) == (D(3), "PARTIALLY_FILLED")
+    sending.broker.trade("o1", D(1))
+    sending.deliver()
+    assert sending.state_of("o1") == "FILLED"
+
+
+def test_an_order_that_was_whole_when_its_change_was_refused_or_not_made_is_filled() -> None:
+    refusal: dict[str, Any] = {"reason": RejectReason.ORDER_STATE, "detail": "filled", "ts_event_ns": T0}
+    for lost in (False, True):
+        sending = at_work(quantity=D(2))
+        sending.luck = ["lost_before"]
+        sending.tell(request(ModifyOrder, quantity=D(3)))
+        sending.broker.trade("o1", D(2))
+        sending.deliver()
+        if lost:
+            said = [m for _ in range(4) for m in sending.wait(6) + sending.answer()]
+        else:
+            said = sending.tell(RequestRefused(order_id="o1", request="modify", **refusal))
+        assert [type(m) for m in said] == [ModifyRejected]
+        assert (said[0].cause, sending.state_of("o1")) == ("k1", "FILLED")
 
 
 def test_a_refused_change_leaves_the_order_as_it_was() -> None:
@@ -547,6 +637,19 @@ def test_corrections_of_corrections_come_to_the_same_in_any_order() -> None:
             sending.tell(events[index])
         assert sending.positions() == {"EURUSD": D(2)}, order
         assert sending.state()["orders"]["o1"]["filled"] == "2", order
+
+
+def test_a_correction_that_is_reported_after_its_own_correction_costs_nothing() -> None:
+    sending = at_work(quantity=D(9))
+    first = sending.broker.trade("o1", D(4), commission=D(4))
+    sending.deliver()
+    second = sending.broker.correct(first, D(3))
+    sending.broker.correct(second, D(2))
+    _, third = sending.broker.pending
+    sending.tell(third)
+    (fill,) = sending.tell(Executed(execution=replace(second, commission=D(3))))
+    assert (fill.corrects, fill.quantity, fill.commission) == ("x1", D(0), D(0))
+    assert sending.positions() == {"EURUSD": D(2)}
 
 
 def test_executions_that_correct_one_another_do_not_hang_the_sender() -> None:

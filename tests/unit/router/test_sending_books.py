@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from barque.messages import (
     AccountSnapshot,
@@ -102,6 +103,31 @@ def test_only_executions_since_shortly_before_the_last_good_look_are_asked_for()
     sending = connected()
     sending.wait(1000)
     assert sending.questions == [AskBooks(number=2, since_ns=T0 - 60 * NS)]
+
+
+def test_an_execution_is_asked_for_until_its_commission_is_known_but_not_for_ever() -> None:
+    sending = connected()
+    sending.tell(an_order(quantity=D(2)))
+    sending.deliver()
+    sending.broker.trade("o1", D(1), commission=None)
+    sending.broker.trade("o1", D(1), commission=D(1))
+    sending.deliver()
+    look(sending, 200)
+    assert look(sending, 200)[0].severity == "clean"
+    assert [ask.since_ns for ask in sending.effects if isinstance(ask, AskBooks)][-1] == T0
+    sending.broker.executions[0] = replace(sending.broker.executions[0], commission=D(3))
+    (priced,) = of_kind(Fill, look(sending, 200))
+    assert (priced.exec_id, priced.commission) == ("x1/commission", D(3))
+    look(sending, 200)
+    assert [ask.since_ns for ask in sending.effects if isinstance(ask, AskBooks)][-1] == T0 + 540 * NS
+    never = connected()
+    never.tell(an_order())
+    never.deliver()
+    never.broker.trade("o1", D(1), commission=None)
+    never.deliver()
+    look(never, 5_000)
+    look(never, 10)
+    assert [ask.since_ns for ask in never.effects if isinstance(ask, AskBooks)][-1] == T0 + 1410 * NS
 
 
 def test_books_that_cannot_be_read_are_asked_for_again() -> None:
@@ -261,3 +287,44 @@ def test_a_minor_difference_of_cash_is_taken_over_and_not_reported_again() -> No
     interest = an_account(cash={"USD": D("100003.5")})
     twice(sending, ledger=ledger, account=interest)
     assert report_of(look(sending, ledger=ledger, account=interest)).severity == "clean"
+
+
+def test_an_execution_that_is_reported_before_the_first_books_is_in_the_opening_balance_and_booked_no_second_time() -> None:
+    sending = Sending()
+    sending.tell(Connected(ts_event_ns=T0))
+    sending.broker.execute("", "buy", D(2))
+    assert of_kind(Fill, sending.deliver()) == []
+    (opening,) = of_kind(Fill, sending.answer())
+    assert (opening.exec_id, opening.quantity) == ("opening/EURUSD", D(2))
+    assert sending.positions() == sending.broker.positions() == {"EURUSD": D(2)}
+    sending.broker.execute("", "buy", D(1))
+    assert [fill.quantity for fill in of_kind(Fill, sending.deliver())] == [D(1)]
+
+
+def test_a_correction_of_what_is_in_the_opening_balance_is_booked_as_the_difference() -> None:
+    """No fill was said of the first execution, so none can be corrected; a second correction is one of the first correction."""
+    sending = Sending()
+    first = sending.broker.execute("", "buy", D(3))
+    sending.connect()
+    assert sending.positions() == {"EURUSD": D(3)}
+    second = sending.broker.correct(first, D(1))
+    (less,) = of_kind(Fill, sending.deliver())
+    assert (less.exec_id, less.side, less.quantity, less.corrects) == (second.exec_id, "sell", D(2), "")
+    sending.broker.correct(second, D(2))
+    (more,) = of_kind(Fill, sending.deliver())
+    assert (more.side, more.quantity, more.corrects) == ("buy", D(1), "")
+    assert sending.positions() == sending.broker.positions() == {"EURUSD": D(2)}
+
+
+def test_what_an_opening_balance_cost_is_no_difference_of_cash() -> None:
+    """Two contracts that are paid in full: the ledger's cash falls when it has booked them, the broker's had long before."""
+    sending = Sending()
+    sending.broker.execute("", "buy", D(2))
+    sending.tell(Connected(ts_event_ns=T0))
+    account = an_account(cash={"USD": D("99997.5")})
+    sending.answer(account=account, positions=held("2"), ledger=LedgerFigures(positions={}, cash={"USD": D(100_000)}))
+    booked = LedgerFigures(positions={"EURUSD": D(2)}, cash={"USD": D("99997.5")})
+    said = [message for _ in range(3) for message in look(sending, account=account, positions=held("2"), ledger=booked)]
+    assert {report.severity for report in of_kind(ReconciliationReport, said)} == {"clean"}
+    poorer = an_account(cash={"USD": D("99990")})
+    assert report_of(twice(sending, account=poorer, positions=held("2"), ledger=booked)).severity == "minor"

@@ -17,6 +17,7 @@ from barque.messages import (
 )
 from barque.venue import Disconnected, Executed, Rejected
 from router.core.sending.effects import Send
+from router.core.sending.events import ReconcileAsked
 from tests.support.builders import T0, an_order
 from tests.support.routing import command, of_kind
 from tests.support.sending import Sending, a_bracket, capabilities
@@ -280,3 +281,39 @@ def test_an_exit_that_grew_unheard_of_and_whose_twin_took_all_is_cancelled_not_t
     sending.rest()
     assert at_broker(sending) == {}
     assert sending.halts == []
+
+
+def test_an_exit_of_which_nothing_is_to_be_left_is_cancelled_also_where_a_change_of_it_was_under_way() -> None:
+    """The take profit fills in two parts; when the stop has been cut for the first, nothing is to be left of it."""
+    sending = with_entry(2)
+    sending.broker.trade("b", D(2))
+    settled(sending)
+    sending.broker.trade("b-tp", D(1))
+    sending.deliver()
+    (cut,) = sending.broker.pending
+    sending.broker.pending.clear()
+    sending.broker.trade("b-tp", D(1))
+    sending.deliver()
+    sending.tell(cut)
+    settled(sending)
+    assert (at_broker(sending), sending.state_of("b-sl"), sending.positions()) == ({}, "CANCELLED", {})
+
+
+def test_an_exit_that_fills_whole_while_it_is_made_larger_ends_its_entry_though_no_report_of_it_comes() -> None:
+    """The books alone tell that it is gone; else the stop would stay, as large as a position that is closed."""
+    sending = with_entry(8)
+    sending.broker.trade("b", D(3))
+    settled(sending)
+    sending.broker.trade("b", D(2))
+    sending.deliver()
+    sending.broker.pending.clear()
+    sending.broker.trade("b-tp", D(5))
+    sending.broker.pending.clear()
+    sending.tell(ReconcileAsked())
+    for _ in range(4):
+        sending.answer()
+        settled(sending)
+        sending.wait(6)
+    settled(sending)
+    assert (at_broker(sending), sending.positions()) == ({}, {})
+    assert sending.broker.orders["b"].filled == 5

@@ -1,7 +1,9 @@
 """One step of a node, the same in every runner: entries in, outputs and new positions out. Pure.
 
 Order inside a batch: commands first, then (on a wall clock) the time, then everything else by stream id and topic rank;
-in lockstep by topic rank and stream id, because there stream ids carry no meaning beyond their own stream.
+in lockstep by topic rank and stream id, because there stream ids carry no meaning beyond their own stream. Where its commands
+leave the book halted, halts and resumes are told before the others: an order that one of these led to (a flatten before a halt)
+would be refused by the store for as long as the halt is in force, and the node would read no further.
 What cannot be read or handled is dead-lettered. On the order path the step ends before it and says so, unless it is only an
 unreadable entry of market data.
 """
@@ -16,7 +18,7 @@ import msgspec
 
 from barque.bus.wire import Entry, id_key
 from barque.errors import InvariantError, WireError
-from barque.messages import ClockTicked, DeadLetter, Message, Topic
+from barque.messages import ClockTicked, DeadLetter, Halt, Message, Resume, Topic
 from barque.node import Node, Output
 
 
@@ -52,6 +54,24 @@ def merge(entries: Iterable[Entry], lockstep: bool) -> list[Entry]:
     if lockstep:
         return sorted(entries, key=lambda e: (e.topic.rank, id_key(e.entry_id)))
     return sorted(entries, key=lambda e: (e.topic is not Topic.CONTROL, id_key(e.entry_id), e.topic.rank))
+
+
+def as_told(entries: Sequence[Entry], until: Entry | None = None) -> Sequence[Entry]:
+    """`entries` (merged) as they are told. Commands from `until` on, or from one that cannot be read, stay where they are."""
+    words: list[type | None] = []
+    for entry in entries:
+        if entry.topic is not Topic.CONTROL or entry is until:
+            break
+        try:
+            said = [type(message) for message in entry.messages() if isinstance(message, Halt | Resume)]
+        except WireError:
+            break
+        words.append(said[-1] if said else None)
+    if next(filter(None, reversed(words)), None) is not Halt:
+        return entries
+    commands = list(zip(entries, words, strict=False))
+    first = [entry for entry, word in commands if word is not None]
+    return [*first, *(entry for entry, word in commands if word is None), *entries[len(words) :]]
 
 
 def run_step(
@@ -98,7 +118,7 @@ class _Attempt:
         for event in events:
             self._feed(event, None, 0)
         clock_due = now_ns > 0
-        for entry in entries:
+        for entry in as_told(entries, self.barrier.entry if self.barrier is not None else None):
             topic = entry.topic
             if clock_due and topic is not Topic.CONTROL:
                 self._feed(ClockTicked(now_ns=now_ns), None, 0)
@@ -108,7 +128,8 @@ class _Attempt:
                 break
             if not self._feed_entry(entry):
                 break
-            read[topic] = entry.entry_id, (read[topic][1] if topic in read else 0) + 1
+            last, count = read.get(topic, ("0-0", 0))
+            read[topic] = max(last, entry.entry_id, key=id_key), count + 1
         else:
             if clock_due:
                 self._feed(ClockTicked(now_ns=now_ns), None, 0)

@@ -65,14 +65,15 @@ class Desk:
             self._state.orders[request.order_id].withdrawn = True
         return self.send(asked)
 
-    def cancels(self, orders: Iterable[OpenOrder], cause: str, root: str, ts_ns: int, again: bool = False) -> list[CancelOrder]:
+    def cancels(self, orders: Iterable[OpenOrder], cause: str, root: str, ts_ns: int, flat: bool = False) -> list[CancelOrder]:
         """Requests to cancel `orders`, newest first.
 
         An exit that waits for an entry of the same list is left to it: it ends with its entry, and stays where that fills before
-        the cancel comes. Orders that are being cancelled already are asked for only if `again`.
+        the cancel comes. `flat`: where the entry has filled in part its exits go too, for what they guard is closed; and orders
+        that are being cancelled already are asked for again.
         """
-        wanted = [each for each in orders if again or each.state != "PENDING_CANCEL"]
-        ids = {each.order.order_id for each in wanted}
+        wanted = [each for each in orders if flat or each.state != "PENDING_CANCEL"]
+        ids = {each.order.order_id for each in wanted if not (flat and each.filled > 0)}
         return [cancel_of(each.order, cause, root, ts_ns) for each in reversed(wanted) if each.order.parent_id not in ids]
 
     # -- in ----------------------------------------------------------------------------------------------------------

@@ -74,10 +74,10 @@ class Stops:
         """Cancel every order of the scope and close every position, but for what is being closed already."""
         state = self._state
         mine = [each for each in state.orders.values() if not scope or each.order.strategy_id == scope]
-        leaving = [each for each in mine if not _closes_at_once(each)]
+        leaving = [each for each in mine if not self._does_its_work(each)]
         for each in mine:
             each.withdrawn = True
-        said = self._desk.send(self._desk.cancels(leaving, cause, cause, ts_ns, again=True))
+        said = self._desk.send(self._desk.cancels(leaving, cause, cause, ts_ns, flat=True))
         held = [
             (strategy_id, symbol)
             for strategy_id in sorted(state.positions)
@@ -114,6 +114,12 @@ class Stops:
         quantity = min(abs(left), fill.quantity).copy_sign(left)
         origin = (fill.exec_id, "make up", fill.root, fill.ts_event_ns)
         return said + self._close(place, quantity, origin, f"{order.order_id} traded after it was withdrawn")
+
+    def _does_its_work(self, open_order: OpenOrder) -> bool:
+        """It closes at once what there is to close. A correction may have left it nothing: then it would open a position."""
+        order = open_order.order
+        position = self._state.position(order.strategy_id, order.symbol)
+        return _closes_at_once(open_order) and (position > 0 if order.side == "sell" else position < 0)
 
     def _expected(self, place: tuple[str, str]) -> Decimal:
         """The position once every order has traded that is closing it at once."""

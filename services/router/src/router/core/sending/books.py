@@ -146,7 +146,7 @@ def _unanswered(desk: Desk, live: LiveOrder, shown: VenueOrder) -> None:
         reports.modified(desk, _as_modified(desk, live, shown))
         return
     own = live.own_change
-    live.change, live.own_change = None, False
+    reports.forget_change(live)
     desk.move(live, OrderEvent.MODIFY_REFUSED)
     if own:
         reports.fail(desk, live, "the broker has not answered, and its books show the old terms")
@@ -187,7 +187,9 @@ def _missing(desk: Desk, live: LiveOrder, asked_ns: int) -> None:
         return
     if asked_ns - live.absent_ns < ns(desk.config.quiet_s):
         return
-    if live.accepted or live.filled > 0:
+    if live.state is OrderState.PENDING_MODIFY and live.filled >= live.at_venue:
+        _whole_there(desk, live)
+    elif live.accepted or live.filled > 0:
         if live.cancel is None and exits.protects(desk, live):
             exits.warn_unprotected(desk, live, "the broker's books do not have it any more")
         reports.end(desk, live, expired=False, detail="the broker's books do not have it any more")
@@ -197,6 +199,17 @@ def _missing(desk: Desk, live: LiveOrder, asked_ns: int) -> None:
         detail = f"order {live.order.order_id} never reached the broker: its books, read twice, do not have it"
         desk.say(OrderRejected, live.order, reason=RejectReason.NOT_SENT, detail=detail)
         desk.move(live, OrderEvent.REJECTED)
+
+
+def _whole_there(desk: Desk, live: LiveOrder) -> None:
+    """The broker's order has filled whole, and a change of it was never answered: it was made, or came too late."""
+    request, own = live.change, live.own_change
+    live.at_venue = live.filled
+    reports.forget_change(live)
+    desk.move(live, OrderEvent.FILLED if live.filled >= live.order.quantity else OrderEvent.MODIFY_REFUSED)
+    if request is not None and not own:
+        detail = f"order {live.order.order_id} had filled before it could be changed"
+        desk.say(ModifyRejected, request, reason=RejectReason.UNKNOWN_ORDER, detail=detail)
 
 
 # -- differences -----------------------------------------------------------------------------------------------------
@@ -226,6 +239,8 @@ def _expected_cash(desk: Desk, books: Books) -> dict[str, Decimal] | None:
         return None
     ours, theirs = books.ledger.cash, books.account.cash
     if state.cash_offset is None:
+        if {symbol: held for symbol, held in books.ledger.positions.items() if held} != state.positions:
+            return None  # what the opening balance cost is not in the ledger's cash yet
         state.cash_offset = {name: theirs.get(name, ZERO) - ours.get(name, ZERO) for name in sorted({*ours, *theirs})}
     names = sorted({*ours, *state.cash_offset})
     return {name: ours.get(name, ZERO) + state.cash_offset.get(name, ZERO) for name in names}

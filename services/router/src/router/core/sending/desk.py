@@ -10,7 +10,7 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any, TypeVar
 
-from barque.messages import Alert, Message, OrderUnknown, RejectReason, SubmitOrder, Topic
+from barque.messages import Alert, Message, ModifyRejected, OrderUnknown, RejectReason, SubmitOrder, Topic
 from barque.messages.control import Severity
 from barque.node import Output
 from barque.venue import Capabilities
@@ -23,6 +23,8 @@ T = TypeVar("T")
 _ABOUT = ("order_id", "cause", "root", "strategy_id", "account", "symbol")
 OVERLAP_NS = 60_000_000_000
 """Executions are asked for from so long before the last good look at the books."""
+PRICED_NS = 3_600_000_000_000
+"""For a commission we ask no longer than this."""
 
 
 class Desk:
@@ -123,6 +125,9 @@ class Desk:
         ended = Finished(order=order, state=live.state, filled=live.filled, ended_ns=state.now_ns, number=live.number)
         self.ended.append(ended)
         _remember(state.finished, order.order_id, ended, FINISHED_WINDOW)
+        if live.change is not None and not live.own_change:
+            detail = f"order {order.order_id} has ended; nothing of it was changed"
+            self.say(ModifyRejected, live.change, reason=RejectReason.UNKNOWN_ORDER, detail=detail)
         if not (self.capabilities.brackets and live.number):
             missing = order.quantity - live.filled
             for child in self.children_of(order.order_id):
@@ -165,7 +170,14 @@ class Desk:
             return
         state.questions += 1
         state.asked, state.asked_ns, state.ask_due_ns = state.questions, state.now_ns, None
-        self.effects.append(AskBooks(number=state.asked, since_ns=max(state.reconciled_ns - OVERLAP_NS, 0)))
+        self.effects.append(AskBooks(number=state.asked, since_ns=self._since_ns()))
+
+    def _since_ns(self) -> int:
+        """From shortly before the last good look, and from the oldest execution whose commission is not known yet."""
+        state = self.state
+        since_ns = max(state.reconciled_ns - OVERLAP_NS, 0)
+        unpriced = (each.ts_event_ns for each in state.executions.values() if not each.priced)
+        return min(since_ns, max(min(unpriced, default=since_ns), state.now_ns - PRICED_NS))
 
 
 def _remember(window: dict[str, T], key: str, value: T, size: int) -> None:

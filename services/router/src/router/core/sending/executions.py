@@ -15,18 +15,24 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from barque.messages import Fill, SubmitOrder, Topic
+from barque.messages.signals import Side
 from barque.venue import VenueExecution
 from router.core.lifecycle import OrderEvent, OrderState, after
 from router.core.sending.desk import Desk
-from router.core.sending.state import ZERO, Booked, Finished, LiveOrder
+from router.core.sending.exits import wish_cancel
+from router.core.sending.state import ZERO, Booked, Finished, LiveOrder, is_whole
 
 EXTERNAL = "external"
 """Strategy of whatever was not done by an order of ours."""
 
 
 def execute(desk: Desk, execution: VenueExecution) -> bool:
-    """Book it; False where it was booked before."""
+    """Book it; False where it was booked before. Before the books have been opened nothing of ours has left, and what the broker
+    reports is in the positions that they will be opened with."""
     executions = desk.state.executions
+    if not desk.state.opened:
+        take_over(desk, execution)
+        return False
     known = executions.get(execution.exec_id)
     if known is not None and not known.reported:
         return _take_replaced(desk, execution, known)
@@ -40,8 +46,13 @@ def execute(desk: Desk, execution: VenueExecution) -> bool:
         return False
     signed = execution.quantity if execution.side == "buy" else -execution.quantity
     before, corrects = _replace(desk, execution)
-    _book(desk, execution, signed - before, corrects)
-    desk.remember_execution(execution.exec_id, _booked(execution, signed))
+    booked = _booked(execution, signed)
+    if corrects and executions[corrects].silent:
+        booked.silent = booked.priced = True
+        _say_difference(desk, execution, signed - before)
+    else:
+        _book(desk, execution, signed - before, corrects)
+    desk.remember_execution(execution.exec_id, booked)
     return True
 
 
@@ -49,8 +60,15 @@ def take_over(desk: Desk, execution: VenueExecution) -> None:
     """It lies before this book begins: know it, book nothing."""
     signed = execution.quantity if execution.side == "buy" else -execution.quantity
     booked = _booked(execution, signed)
-    booked.priced = True
+    booked.priced = booked.silent = True
     desk.remember_execution(execution.exec_id, booked)
+
+
+def _say_difference(desk: Desk, execution: VenueExecution, change: Decimal) -> None:
+    """A correction of what is in the opening balance: there is no fill that it could name."""
+    if change:
+        side: Side = "buy" if change > 0 else "sell"
+        _book(desk, replace(execution, side=side, quantity=abs(change), commission=ZERO), change, "")
 
 
 def _booked(execution: VenueExecution, signed: Decimal) -> Booked:
@@ -83,9 +101,13 @@ def _take_replaced(desk: Desk, execution: VenueExecution, known: Booked) -> bool
     """What replaced it has been booked before it came. If it was a correction itself, what it corrects counts no longer."""
     known.reported = True
     before, corrects = _replace(desk, execution)
-    if corrects:
-        _book(desk, replace(execution, quantity=ZERO), -before, corrects)
-    return bool(corrects)
+    if not corrects:
+        return False
+    if desk.state.executions[corrects].silent:
+        _say_difference(desk, execution, -before)
+    else:
+        _book(desk, replace(execution, quantity=ZERO, commission=ZERO), -before, corrects)
+    return True
 
 
 def _add_commission(desk: Desk, execution: VenueExecution, known: Booked) -> None:
@@ -114,8 +136,7 @@ def _book(desk: Desk, execution: VenueExecution, change: Decimal, corrects: str)
     known = live or finished
     _say(desk, execution, corrects, known.order if known is not None else None, leaves)
     if live is not None and contracts:
-        whole = live.filled >= live.order.quantity
-        desk.move(live, OrderEvent.FILLED if whole else OrderEvent.PART_FILLED)
+        desk.move(live, OrderEvent.FILLED if is_whole(live) else OrderEvent.PART_FILLED)
 
 
 def _late(desk: Desk, finished: Finished, contracts: Decimal) -> LiveOrder | None:
@@ -124,7 +145,9 @@ def _late(desk: Desk, finished: Finished, contracts: Decimal) -> LiveOrder | Non
     if finished.state is OrderState.REJECTED and contracts > 0:
         desk.count("orders_revived")
         desk.ask()
-        return desk.revive(finished)
+        live = desk.revive(finished)
+        wish_cancel(live, desk.state.now_ns)  # the router was told that it is gone, and counts no more on it or against it
+        return live
     finished.filled += contracts
     event = OrderEvent.FILLED if finished.filled >= order.quantity else OrderEvent.PART_FILLED
     if contracts > 0:

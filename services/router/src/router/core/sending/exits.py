@@ -91,8 +91,10 @@ def _settle_working(desk: Desk, live: LiveOrder) -> None:
         return
     quantity = wanted(desk, live)
     if quantity <= live.filled:
-        if live.order.parent_id in desk.state.orders:
-            return  # its entry is being ended; should it fill further first, this one has to be there
+        parent = desk.state.orders.get(live.order.parent_id or "")
+        if parent is not None:
+            _end_entry(desk, parent)  # should it fill further first, this one has to be there
+            return
         wish_cancel(live, desk.state.now_ns)
     elif quantity != live.at_venue:
         live.change, live.own_change = _request(live, desk.state.now_ns, quantity), True
@@ -102,14 +104,19 @@ def _settle_done(desk: Desk, live: LiveOrder) -> None:
     """The broker's order is whole, and ours is not: it waited for more of its entry."""
     parent = desk.state.orders.get(live.order.parent_id or "")
     if parent is not None:
-        if parent.cancel is None and parent.state is not OrderState.NEW and parent.failures < MOST_FAILURES:
-            wish_cancel(parent, desk.state.now_ns)
+        _end_entry(desk, parent)
         return
     if live.keep > live.filled:
         warn_unprotected(desk, live, "its part at the broker had filled before its entry filled further")
     detail = "it has filled as far as its entry had"
     desk.say(OrderCancelled, live.order, filled_quantity=live.filled, detail=detail)
     desk.move(live, OrderEvent.CANCELLED)
+
+
+def _end_entry(desk: Desk, entry: LiveOrder) -> None:
+    """Its exits have closed what it had filled: the price to leave at has been reached."""
+    if entry.cancel is None and entry.state is not OrderState.NEW and entry.failures < MOST_FAILURES:
+        wish_cancel(entry, desk.state.now_ns)
 
 
 def wish_cancel(live: LiveOrder, now_ns: int) -> None:

@@ -23,6 +23,7 @@ def release(desk: Desk) -> None:
     """Turn what waits into effects, as far as it may leave now."""
     _drop(desk)
     exits.settle(desk)
+    _again(desk, desk.state.connected and not desk.state.disabled)
     if desk.state.connected:
         _cancels(desk)
         _changes(desk)
@@ -53,16 +54,26 @@ def lose_under_way(desk: Desk, detail: str) -> None:
 
 
 def resend(desk: Desk, live: LiveOrder) -> bool:
-    """Send an order again that the broker's books do not have, where the broker itself refuses a token that it has seen."""
-    state = desk.state
-    until = live.order.valid_until_ns
-    if desk.capabilities.dedupe != "forever" or live.resent or state.halted or live.cancel is not None:
+    """Have an order sent again that the broker's books do not have, where the broker itself refuses a token that it has seen."""
+    if desk.capabilities.dedupe != "forever" or live.resent or not _may_leave_again(desk, live):
         return False
-    if until is not None and until <= state.now_ns:
-        return False
-    live.resent, live.absent_ns, live.since_ns = True, 0, state.now_ns
-    desk.effects.append(Send(orders=(_at_wire(desk, live),)))
+    live.resent, live.again, live.absent_ns, live.since_ns = True, True, 0, desk.state.now_ns
     return True
+
+
+def _may_leave_again(desk: Desk, live: LiveOrder) -> bool:
+    until = live.order.valid_until_ns
+    in_time = until is None or until > desk.state.now_ns
+    return in_time and live.state is OrderState.UNKNOWN and live.cancel is None and desk.stop(live.order) is None
+
+
+def _again(desk: Desk, connected: bool) -> None:
+    """What is to be sent again leaves now or never: what came after the books in this transaction may speak against it."""
+    for live in desk.state.orders.values():
+        if live.again:
+            live.again = False
+            if connected and _may_leave_again(desk, live):
+                desk.effects.append(Send(orders=(_at_wire(desk, live),)))
 
 
 def _warn_unknown(desk: Desk, live: LiveOrder) -> None:

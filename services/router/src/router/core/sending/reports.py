@@ -26,7 +26,7 @@ from router.core.sending import exits, outbound, requests
 from router.core.sending.config import NS
 from router.core.sending.desk import Desk
 from router.core.sending.events import Lost, NotSent
-from router.core.sending.state import LiveOrder
+from router.core.sending.state import ZERO, LiveOrder, is_whole
 
 RETRY_NS = NS
 """A request that failed is not repeated before."""
@@ -79,8 +79,11 @@ def ended(desk: Desk, event: Ended) -> None:
 
 
 def end(desk: Desk, live: LiveOrder, expired: bool, detail: str, at_ns: int = 0) -> None:
-    """Nothing more of the order will trade."""
-    if expired:
+    """Nothing more of the order will trade. One that is whole, but for a change that was under way, is filled."""
+    if live.filled >= live.order.quantity:
+        live.asked_quantity = ZERO
+        desk.move(live, OrderEvent.FILLED)
+    elif expired:
         desk.say(OrderExpired, live.order, at_ns, filled_quantity=live.filled)
         desk.move(live, OrderEvent.EXPIRED)
     else:
@@ -104,7 +107,8 @@ def modified(desk: Desk, event: Modified) -> None:
     quantity = live.keep if whole or live.keep > live.filled else before.quantity
     live.order = replace(before, quantity=quantity, **{name: value for name, value in prices.items() if value is not None})
     if request is not None:
-        live.change, live.own_change, live.failures, live.wait_until_ns = None, False, 0, 0
+        forget_change(live)
+        live.failures, live.wait_until_ns = 0, 0
     answers = request if request is not None and not own else None
     if answers is not None or live.order != before:
         requests.say_modified(desk, live, answers, event.ts_event_ns)
@@ -130,7 +134,9 @@ def refused(desk: Desk, event: RequestRefused) -> None:
         desk.lose(live, f"the broker does not know it: {event.detail}")
         return
     desk.move(live, OrderEvent.CANCEL_REFUSED if cancels else OrderEvent.MODIFY_REFUSED)
-    if own:
+    if not cancels and live.filled > 0 and is_whole(live):
+        desk.move(live, OrderEvent.FILLED)
+    elif own:
         fail(desk, live, f"the broker refused to {event.request} it: {event.detail}")
 
 
@@ -158,7 +164,9 @@ def not_sent(desk: Desk, event: NotSent) -> None:
         elif event.request == "cancel" and live.state is OrderState.PENDING_CANCEL:
             desk.move(live, OrderEvent.CANCEL_REFUSED)
         elif event.request == "modify" and live.state is OrderState.PENDING_MODIFY:
-            desk.move(live, OrderEvent.MODIFY_REFUSED)
+            live.asked_quantity = ZERO
+            whole = live.filled > 0 and is_whole(live)
+            desk.move(live, OrderEvent.FILLED if whole else OrderEvent.MODIFY_REFUSED)
 
 
 def lost(desk: Desk, event: Lost) -> None:
@@ -210,7 +218,12 @@ def _forget_request(live: LiveOrder, cancels: bool) -> None:
     if cancels:
         live.cancel, live.own_cancel = None, False
     else:
-        live.change, live.own_change = None, False
+        forget_change(live)
+
+
+def forget_change(live: LiveOrder) -> None:
+    """The change was made, or will not be."""
+    live.change, live.own_change, live.asked_quantity = None, False, ZERO
 
 
 def _back(desk: Desk, live: LiveOrder, detail: str) -> None:

@@ -154,3 +154,7 @@ def _fault_of_change(desk: Desk, live: LiveOrder, request: ModifyOrder) -> tuple
 def _unknown(desk: Desk, kind: type[Any], request: CancelOrder | ModifyOrder, verb: str) -> None:
     detail = f"cannot {verb} order {request.order_id}: it has finished or never came here; nothing was changed"
     desk.say(kind, request, reason=RejectReason.UNKNOWN_ORDER, detail=detail)
+    finished = desk.state.finished.get(request.order_id)
+    if finished is not None and finished.filled < finished.order.quantity:
+        detail = f"order {request.order_id} had ended as {finished.state}"  # a bust may have made it look open again
+        desk.say(OrderCancelled, finished.order, filled_quantity=finished.filled, detail=detail)

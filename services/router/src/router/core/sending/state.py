@@ -43,7 +43,7 @@ class LiveOrder(msgspec.Struct, kw_only=True):
     """The wish to cancel is this sender's, not the router's."""
     own_change: bool = False
     asked_quantity: Decimal = ZERO
-    """Contracts that the broker's order has once the change under way is made."""
+    """Contracts of the broker's order once the change under way is made; 0: none has left."""
     absent_ns: int = 0
     """When the broker's books were asked that first did not have it; 0: they had it, or were not asked."""
     wait_until_ns: int = 0
@@ -53,6 +53,14 @@ class LiveOrder(msgspec.Struct, kw_only=True):
     """Since when its outcome has been unknown."""
     alerted: bool = False
     resent: bool = False
+    again: bool = False
+    """It is to be sent once more when this transaction is released."""
+
+
+def is_whole(live: LiveOrder) -> bool:
+    """Nothing of the order is left to trade, nor would be if a change were made that has left and was not answered."""
+    to_come = max(live.asked_quantity - live.at_venue, ZERO)
+    return live.filled >= max(live.order.quantity + to_come, live.at_venue)
 
 
 class Finished(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -77,6 +85,8 @@ class Booked(msgspec.Struct, kw_only=True, array_like=True):
     replaced_by: str = ""
     reported: bool = True
     """False: only what replaced it has come."""
+    silent: bool = False
+    """What it comes to is in the opening balance, and no fill was said of it: of a correction the difference is said."""
 
 
 class SendingState(msgspec.Struct, kw_only=True):
