@@ -36,8 +36,11 @@ SECTIONS: dict[str, type] = {
     "gateway": GatewayConfig,
 }
 
+PROBES = {"ibkr": "barque_cli.doctor_ibkr", "mt5": "barque_cli.doctor_mt5"}
+"""Brokers whose end can be looked at, each by a module's `probe`."""
 
-PROBES = {"mt5": "barque_cli.doctor_mt5"}
+
+PROBES = {"ibkr": "barque_cli.doctor_ibkr", "mt5": "barque_cli.doctor_mt5"}
 """Brokers whose end can be looked at, each by a module's `probe`."""
 
 

@@ -17,6 +17,7 @@ from typing import Annotated, Any, TypeVar, cast, get_args
 import msgspec
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from barque.bus.redis_bus import RedisBus
@@ -58,7 +59,7 @@ def entry_point() -> None:
     try:
         app()
     except BarqueError as error:
-        console.print(f"[red]barque:[/red] {error}", soft_wrap=True, markup=True)
+        console.print(f"[red]barque:[/red] {escape(str(error))}", soft_wrap=True, markup=True)
         sys.exit(error.exit_code)
 
 
@@ -380,7 +381,7 @@ def seed(
 
 @app.command()
 def doctor(
-    broker: Annotated[str, typer.Argument(help="mt5: look at that broker's end instead; nothing is sent.")] = "",
+    broker: Annotated[str, typer.Argument(help="ibkr, mt5: look at that broker's end instead; no order is sent.")] = "",
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
@@ -393,7 +394,7 @@ def doctor(
     else:
         table = Table(box=None, show_header=False, padding=(0, 2))
         for finding in findings:
-            table.add_row("[green]ok[/green]" if finding.ok else "[red]no[/red]", finding.name, finding.text)
+            table.add_row("[green]ok[/green]" if finding.ok else "[red]no[/red]", finding.name, escape(finding.text))
         Console().print(table)
     raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
 
