@@ -40,10 +40,6 @@ PROBES = {"ibkr": "barque_cli.doctor_ibkr", "mt5": "barque_cli.doctor_mt5"}
 """Brokers whose end can be looked at, each by a module's `probe`."""
 
 
-PROBES = {"ibkr": "barque_cli.doctor_ibkr", "mt5": "barque_cli.doctor_mt5"}
-"""Brokers whose end can be looked at, each by a module's `probe`."""
-
-
 @dataclass(frozen=True)
 class Finding:
     """One check."""
