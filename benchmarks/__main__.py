@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import backtest, commit, core, latency, lockstep, stage
+from benchmarks import backtest, broker, commit, core, latency, lockstep, stage
 from benchmarks.figures import Bench, Result
 from benchmarks.report import print_results, update_report, write_report
 
@@ -21,6 +21,7 @@ MEASURES: dict[str, Callable[[Bench], Result]] = {
     "commit": commit.measure,
     "stage": stage.measure,
     "latency": latency.measure,
+    "broker": broker.measure,
     "lockstep": lockstep.measure,
     "core": core.measure,
     "backtest": backtest.measure,

@@ -127,7 +127,7 @@ async def _trails(bus: RedisBus, begin_ns: int, end_ns: int, seen: Mapping[tuple
     count = 0
     bars: dict[str, int] = {}
     for topic in (Topic.BARS, Topic.SIGNALS, Topic.ORDERS, Topic.FILLS):
-        async for published_ns, entry_id, message in _all(bus, topic):
+        async for published_ns, entry_id, message in all_messages(bus, topic):
             root = getattr(message, "root", "")
             match message:
                 case Bar() if root:
@@ -143,7 +143,7 @@ async def _trails(bus: RedisBus, begin_ns: int, end_ns: int, seen: Mapping[tuple
                     if (topic, entry_id) in seen:
                         trails[root].at["fill seen"] = seen[topic, entry_id]
     found = []
-    async for published_ns, _, message in _all(bus, Topic.TICKS):
+    async for published_ns, _, message in all_messages(bus, Topic.TICKS):
         if isinstance(message, Quote) and begin_ns <= message.ts_event_ns < end_ns:
             count += 1
             trail = trails.get(message.id)
@@ -153,7 +153,7 @@ async def _trails(bus: RedisBus, begin_ns: int, end_ns: int, seen: Mapping[tuple
     return found, count
 
 
-async def _all(bus: RedisBus, topic: Topic) -> AsyncIterator[tuple[int, str, Message]]:
+async def all_messages(bus: RedisBus, topic: Topic) -> AsyncIterator[tuple[int, str, Message]]:
     """Each message of a topic with its entry's publication time and id."""
     after = "-"
     while page := await bus.range(topic, after, count=2_000):

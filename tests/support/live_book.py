@@ -91,6 +91,12 @@ class LiveBook:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
+    async def stop_portfolio(self) -> None:
+        """The portfolio's process ends."""
+        task = self._tasks.pop("portfolio")
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
     async def alive(self) -> None:
         """Raises what the sender has ended with, if it has."""
         sender = self._tasks.get("sender")

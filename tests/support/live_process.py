@@ -58,24 +58,24 @@ class LiveProcess(LiveBook):
 
     async def kill(self, by: int = signal.SIGKILL) -> None:
         """End the process."""
-        process = self._process()
+        process = self.running()
         process.send_signal(by)
         await asyncio.to_thread(process.wait, 20)
 
     async def crashed(self) -> None:
         """Wait for the process to end itself at its point."""
         deadline = time.monotonic() + 30
-        while self._process().poll() is None:
+        while self.running().poll() is None:
             assert time.monotonic() < deadline, f"the process has not come to its point; said: {self.summary()}"
             await asyncio.sleep(0.02)
-        assert self._process().returncode == EXIT_CODE, (self.folder / "sender.log").read_text()[-2000:]
+        assert self.running().returncode == EXIT_CODE, (self.folder / "sender.log").read_text()[-2000:]
 
     def freeze(self) -> None:
         """As if the machine had stopped giving it time."""
-        self._process().send_signal(signal.SIGSTOP)
+        self.running().send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        self._process().send_signal(signal.SIGCONT)
+        self.running().send_signal(signal.SIGCONT)
 
     async def end(self) -> None:
         if self.process is not None and self.process.poll() is None:
@@ -84,7 +84,7 @@ class LiveProcess(LiveBook):
 
     async def alive(self) -> None:
         process = self.process
-        if process is not None and process.poll() is not None and process.returncode not in (0, EXIT_CODE, -signal.SIGKILL):
+        if process is not None and process.poll() is not None and process.returncode not in (0, 4, EXIT_CODE, -signal.SIGKILL):
             raise AssertionError(f"the sender ended with {process.returncode}: {self.log()[-2000:]}")
 
     @property
@@ -111,7 +111,8 @@ class LiveProcess(LiveBook):
         self._why = body.decode()
         return json.loads(self._why).get("ready") is True
 
-    def _process(self) -> subprocess.Popen[bytes]:
+    def running(self) -> subprocess.Popen[bytes]:
+        """The process that was started last."""
         assert self.process is not None
         return self.process
 

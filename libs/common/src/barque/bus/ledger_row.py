@@ -26,7 +26,7 @@ from barque.bus.connection import Pending
 from barque.bus.node_shell import NodeShell, pause_until
 from barque.bus.redis_bus import Commit, RedisBus, Wait
 from barque.bus.step import Position
-from barque.bus.wire import Entry, Header, link
+from barque.bus.wire import Entry, Header, id_key, link
 from barque.config import PostgresConfig
 from barque.errors import BarqueError, BusUnavailable, InvariantError, LineageFork
 from barque.messages import Halt, Message, Resume, Topic, decode_batch, encode_batch
@@ -165,6 +165,16 @@ class LedgerRow:
             )
         self.lineage = lineage
 
+    async def _check_heads(self) -> None:
+        """No stream may end before what has been booked of it."""
+        for topic, position in self.positions.items():
+            head = await self._bus.head(topic)
+            if id_key(head) < id_key(position.entry_id):
+                raise LineageFork(
+                    f"{self._node}: Postgres has booked {topic} up to {position.entry_id}, and the stream ends at {head}: "
+                    f"one of them was replaced. Restore Redis, or begin anew with `barque seed --new-lineage`"
+                )
+
     def _lock_key(self) -> int:
         return lock_key(*self._key())
 
@@ -264,13 +274,14 @@ class LedgerRow:
     async def _relay(self, published: int) -> None:
         """After a restart: publish what was written last, if Redis has not seen it."""
         last = self._outbox_seq
-        if published == last:
-            return
-        if published != last - 1:
+        if published not in (last, last - 1):
             raise LineageFork(
                 f"{self._node}: Redis has {published} of its batches, Postgres {last}: one of them was replaced. "
                 f"Restore it, or begin anew with `barque seed --new-lineage`"
             )
+        await self._check_heads()
+        if published == last:
+            return
         async with self.errors():
             blob = await self.session().fetchval(
                 "SELECT outbox FROM node_state WHERE book = $1 AND lineage = $2 AND node = $3", *self._key()

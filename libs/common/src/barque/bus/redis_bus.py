@@ -395,6 +395,13 @@ class RedisBus:
         reply = await self.call("XREVRANGE", self.stream(topic), until, "-", "COUNT", count)
         return [entry_from_fields(topic, entry_id, fields) for entry_id, fields in reversed(reply)]
 
+    async def head(self, topic: Topic) -> str:
+        """Id of the newest entry that a stream has ever had, trimmed or not."""
+        if not await self.call("EXISTS", self.stream(topic)):
+            return "0-0"
+        facts = _pairs(await self.call("XINFO", "STREAM", self.stream(topic)))
+        return cast(bytes, facts[b"last-generated-id"]).decode()
+
     async def length(self, topic: Topic) -> int:
         """Entries now on a stream."""
         return int(await self.call("XLEN", self.stream(topic)))

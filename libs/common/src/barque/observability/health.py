@@ -27,6 +27,7 @@ class Health:
         self._service = service
         self._liveness_s = liveness_s
         self._reasons: dict[str, str] = {}
+        self._begun = False
         self._beat = time.monotonic()
         self._lock = threading.Lock()
         self._pages: dict[str, Callable[[str], object]] = {}
@@ -61,6 +62,7 @@ class Health:
 
     def _set(self, component: str, reason: str) -> bool:
         with self._lock:
+            self._begun = True
             news = self._reasons.get(component) != reason
             self._reasons[component] = reason
         READY.labels(self._service, component).set(0 if reason else 1)
@@ -71,8 +73,10 @@ class Health:
         return time.monotonic() - self._beat < self._liveness_s
 
     def reasons(self) -> dict[str, str]:
-        """Components that cannot work, and why."""
+        """Components that cannot work, and why; a service whose components have not said anything yet is starting."""
         with self._lock:
+            if not self._begun:
+                return {self._service: "starting"}
             return {component: reason for component, reason in self._reasons.items() if reason}
 
 

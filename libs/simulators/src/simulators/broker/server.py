@@ -77,7 +77,8 @@ class SimulatedBroker:
         self._server: asyncio.Server | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._waiting: list[VenueEvent] = []
-        self._arrived_ns: dict[str, int] = {}
+        self.arrived_ns: dict[str, int] = {}
+        """When each token first arrived in a new order."""
         self._clock: asyncio.Task[None] | None = None
 
     async def start(self, port: int = 0) -> int:
@@ -170,13 +171,13 @@ class SimulatedBroker:
             self._request("modify", lambda: self.books.handle(frame.request))
 
     def _submit(self, order: object, token: str) -> list[VenueEvent]:
-        self._arrived_ns[token] = time.time_ns()
+        self.arrived_ns.setdefault(token, time.time_ns())
         return self.books.submit(order, token)  # type: ignore[arg-type]
 
     def _answer(self, ask: Ask) -> Parts:
         if ask.what == "open_orders":
             before_ns = time.time_ns() - int(self.faults.hidden_s * 1e9)
-            return [each for each in self.books.open_orders() if self._arrived_ns.get(each.order_id, 0) <= before_ns]
+            return [each for each in self.books.open_orders() if self.arrived_ns.get(each.order_id, 0) <= before_ns]
         if ask.what == "executions":
             return self.books.executions_since(ask.since_ns)
         if ask.what == "positions":

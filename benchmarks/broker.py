@@ -1,0 +1,112 @@
+"""From a signal to its order at a broker's socket, through the router and a sender with a wire: intent in Postgres included.
+
+In:   envelopes' publication times, and when orders arrived at the simulated broker.   Out: percentiles.
+Not:  the broker's own time, a network.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from barque.config import convert
+from barque.embedded.process import free_port
+from barque.instruments import Instrument
+from barque.messages import Signal, SubmitOrder, Topic
+from barque_cli.system import System
+from barque_paper import PaperConfig
+from benchmarks.books import NAMES, live_book, running_book
+from benchmarks.figures import NS_PER_MS, Bench, Budget, Result, Table, percentile
+from benchmarks.latency import all_messages
+from simulators.broker.server import SimulatedBroker
+
+TICKS_PER_S = 1_000
+WARM_UP_S = 5
+P99_MS = 25.0
+ACCOUNT = "SIM1"
+
+
+def measure(bench: Bench) -> Result:
+    """Run the book with a live sender, read its streams and the broker's arrivals."""
+    bench.say("broker: starting the services")
+    port = free_port()
+    with broker(port) as simulated, running_book(_book(port), bench.folder) as system:
+        system.wait_ready()
+        bench.say("broker: measuring")
+        time.sleep(WARM_UP_S)
+        began_ns, seconds = time.time_ns(), bench.size(60, 15)
+        time.sleep(seconds)
+        trails = asyncio.run(_trails(system, simulated, began_ns))
+    return _result(trails, seconds)
+
+
+def _book(port: int) -> str:
+    text = live_book(TICKS_PER_S).replace("[router.limits]", f'[router]\naccount = "{ACCOUNT}"\n\n[router.limits]')
+    text = text.replace('name = "paper"\ncurrency', f'name = "{ACCOUNT}"\ncurrency')
+    limits = "max_requests_per_s = 1000\nburst = 100\n"
+    return f'{text}\n[sender]\naccount = "{ACCOUNT}"\nvenue = "simulated"\n{limits}\n[simulated]\nport = {port}\n'
+
+
+@contextmanager
+def broker(port: int) -> Iterator[SimulatedBroker]:
+    """A simulated broker in a thread of its own; its market stands still, and market orders trade at once."""
+    instruments = [
+        convert({"symbol": name, "currency": "USD", "base_currency": name[:3], "tick_size": "0.00001"}, Instrument, "")
+        for name in NAMES
+    ]
+    config = convert({"account": ACCOUNT, "currency": "USD", "starting_cash": "1000000"}, PaperConfig, "paper")
+    simulated = SimulatedBroker(config, instruments)
+    loop, ready, stop = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
+
+    async def serve() -> None:
+        await simulated.start(port)
+        for index, name in enumerate(NAMES):
+            simulated.quote(name, 1.1 - 0.1 * index, 1.1001 - 0.1 * index)
+        ready.set()
+        await stop.wait()
+        await simulated.stop()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()), name="broker")
+    thread.start()
+    try:
+        ready.wait(10)
+        yield simulated
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(10)
+        loop.close()
+
+
+async def _trails(system: System, simulated: SimulatedBroker, began_ns: int) -> list[tuple[float, float]]:
+    """Of each order since `began_ns`: milliseconds from its signal, and from its own publication, to the broker."""
+    bus = system.bus()
+    try:
+        signals = {m.id: at async for at, _, m in all_messages(bus, Topic.SIGNALS) if isinstance(m, Signal)}
+        found = []
+        async for at, _, message in all_messages(bus, Topic.ORDERS):
+            if isinstance(message, SubmitOrder) and at >= began_ns and message.cause in signals:
+                arrived_ns = simulated.arrived_ns.get(message.order_id)
+                if arrived_ns is not None:
+                    found.append(((arrived_ns - signals[message.cause]) / NS_PER_MS, (arrived_ns - at) / NS_PER_MS))
+        return found
+    finally:
+        await bus.close()
+
+
+def _result(trails: list[tuple[float, float]], seconds: float) -> Result:
+    columns = ("", "samples", "p50 ms", "p90 ms", "p99 ms", "max ms")
+    labels = ("signal published → order at the broker's socket", "order published → order at the broker's socket")
+    rows = []
+    for index, label in enumerate(labels):
+        values = [trail[index] for trail in trails]
+        rows.append((label, f"{len(values):,}", *(f"{percentile(values, share):.2f}" for share in (0.5, 0.9, 0.99, 1.0))))
+    p99 = percentile([trail[0] for trail in trails], 0.99)
+    budget = Budget("signal → order at the broker's socket, p99", f"< {P99_MS:g} ms", f"{p99:.2f} ms", p99 < P99_MS)
+    about = (
+        f"Every service a process of its own at {TICKS_PER_S:,} ticks/s for {seconds:.0f} s. The sender writes each order's "
+        "intent to Postgres, and holds the halt's row while it writes to the socket. The simulated broker is another process."
+    )
+    return Result("broker", about, [Table("Signal to the broker's socket", columns, rows)], [budget])
