@@ -38,10 +38,14 @@ class PortfolioConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=
     """Event time between two valuations that no fill asked for."""
     accounts: tuple[AccountConfig, ...] = ()
     archive: ArchiveConfig | None = None
+    bars_keep_days: int = 0
+    """Bars in Postgres of months that ended so long ago are forgotten, where the clock is `wall`; 0: kept for ever."""
 
     def __post_init__(self) -> None:
         if self.equity_interval_s <= 0:
             raise ValueError("equity_interval_s must be positive")
+        if self.bars_keep_days < 0:
+            raise ValueError("bars_keep_days must not be negative; 0 keeps bars for ever")
         names = [account.name for account in self.accounts]
         if len(set(names)) < len(names):
             raise ValueError("accounts must have different names")

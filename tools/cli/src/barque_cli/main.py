@@ -425,6 +425,27 @@ def config_check(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = Fa
         Console().print_json(json.dumps(effective, default=str))
 
 
+@config_app.command("import-contracts")
+def import_contracts(
+    contracts: Annotated[Path, typer.Argument(help='JSON: {"USDJPY": {"lot": 100000, "pip": 0.01, "currency": "JPY"}}.')],
+    into: Annotated[
+        Path | None, typer.Option("--into", help="A configuration to add them to; standard output if not given.")
+    ] = None,
+) -> None:
+    """Turn an older system's contracts file into [[instruments]]. Symbols that the configuration has stay as they are."""
+    from barque_cli import contracts as importing
+
+    found = importing.read(contracts)
+    if into is None:
+        print(importing.to_toml(found.instruments), end="")
+    else:
+        new = importing.append(into, found.instruments, os.environ)
+        there = len(found.instruments) - len(new)
+        console.print(f"{into}: {len(new)} added, {there} there already; see `barque config check`", soft_wrap=True)
+    for note in found.notes:
+        console.print(f"note: {note}", markup=False, soft_wrap=True)
+
+
 @config_app.command("init")
 def config_init(out: Annotated[Path, typer.Argument(help="File to write.")] = DEFAULT_CONFIG) -> None:
     """Write a configuration to begin with: the demo's."""

@@ -74,6 +74,9 @@ ON CONFLICT DO NOTHING
 """
 
 
+NS_PER_DAY = 86_400_000_000_000
+
+
 class NodeBooks(Protocol):
     """Where the projector looks up what no message says: the node's books after the batch."""
 
@@ -110,6 +113,7 @@ class PortfolioProjector:
     def __init__(self, books: NodeBooks) -> None:
         self._books = books
         self._opened: set[tuple[str, str, str]] = set()
+        self._days: set[int] = set()
 
     async def recall(
         self, connection: asyncpg.Connection, scope: Scope, messages: Sequence[Message]
@@ -145,7 +149,14 @@ class PortfolioProjector:
         await self._write_equity(connection, scope, marked)
         await _execute(connection, _REJECTION, (_rejection_row(scope, each) for each in rejected))
         if bars:
+            await self._ensure_months(connection, bars)
             await connection.execute(_BARS, scope.book, scope.lineage, *_bar_columns(bars))
+
+    async def _ensure_months(self, connection: asyncpg.Connection, bars: Sequence[Bar]) -> None:
+        """A table for each month of `bars`. Days are looked at, not months: a day is in one month only."""
+        for day in sorted({bar.ts_open_ns // NS_PER_DAY for bar in bars} - self._days):
+            await connection.execute("SELECT ensure_bars_of_month($1)", day * NS_PER_DAY)
+            self._days.add(day)
 
     async def _open(self, connection: asyncpg.Connection, scope: Scope, accounts: Sequence[str]) -> None:
         """The first entry of an account's journal: what it begins with."""
