@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from decimal import Decimal
 
 import pytest
@@ -70,6 +71,17 @@ async def test_contracts_of_every_kind_are_qualified() -> None:
         assert wanted.conId == option.con_id
         (chain, *_) = await ib.reqSecDefOptParamsAsync("SPY", "", "STK", 756733)
         assert float(option.strike) in chain.strikes and option.expiry in chain.expirations
+
+
+async def test_symbols_are_found_by_their_beginning_and_history_has_one() -> None:
+    async with TwsSimulator() as tws, connected(tws) as ib:
+        found = await ib.reqMatchingSymbolsAsync("SP")
+        assert found is not None
+        assert [(each.contract.symbol, each.contract.conId) for each in found if each.contract] == [("SPY", 756733)]
+        epoch = await ib.reqHeadTimeStampAsync(USDJPY, "MIDPOINT", False, 2)
+        text = await ib.reqHeadTimeStampAsync(USDJPY, "MIDPOINT", False, 1)
+        assert isinstance(epoch, datetime) and isinstance(text, datetime)
+        assert epoch.replace(tzinfo=None) == text
 
 
 async def test_market_rules_give_the_order_step_of_a_contract() -> None:

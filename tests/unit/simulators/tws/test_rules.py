@@ -11,6 +11,7 @@ from simulators.tws.checks import instant
 from simulators.tws.limits import HistoryPacing, Limits, MessageRate
 from simulators.tws.noise import Noise, disturbed, pieces
 from simulators.tws.replies import Message
+from simulators.tws.requests import WithId
 from simulators.tws.scripting import Script
 from simulators.tws.transcript import Entry, Transcript
 
@@ -98,34 +99,41 @@ def a_script() -> Script:
 def test_a_rule_is_for_the_nth_request_from_the_moment_it_is_made() -> None:
     script = a_script()
     script.on("placeOrder", n=2).silence()
-    steps = [script.step("placeOrder", 7, number) for number in range(4)]
+    steps = [script.step("placeOrder", 7) for _ in range(4)]
     assert [step is not None for step in steps] == [False, True, False, False]
     script.on("placeOrder", n=1).close()
-    step = script.step("placeOrder", 7, 5)
+    step = script.step("placeOrder", 7)
     assert step is not None and step.kind == "close"
 
 
 def test_a_rule_without_a_number_is_for_all_of_its_client() -> None:
     script = a_script()
     rule = script.on("reqPositions", client_id=7).silence()
-    assert [script.step("reqPositions", client, None) is not None for client in (7, 8, 7)] == [True, False, True]
+    assert [script.step("reqPositions", client) is not None for client in (7, 8, 7)] == [True, False, True]
     assert rule.used == 2
     script.clear()
-    assert script.step("reqPositions", 7, None) is None
+    assert script.step("reqPositions", 7) is None
+
+
+def test_a_rule_can_look_at_the_request_and_counts_those_it_is_for() -> None:
+    script = a_script()
+    script.on("cancelMktData", n=2, where=lambda request: request.req_id == 5).silence()
+    steps = [script.step("cancelMktData", 7, WithId(number)) for number in (5, 4, 5, 5)]
+    assert [step is not None for step in steps] == [False, False, True, False]
 
 
 def test_the_first_rule_decides_and_the_others_count_on() -> None:
     script = a_script()
     script.on("reqPositions", n=1).silence()
     script.on("reqPositions", n=2).close()
-    steps = [script.step("reqPositions", 1, None) for _ in range(2)]
+    steps = [script.step("reqPositions", 1) for _ in range(2)]
     assert [step.kind for step in steps if step is not None] == ["silence", "close"]
 
 
 def test_something_can_be_done_whenever_a_rule_applies() -> None:
     script, done = a_script(), []
     script.on("reqCurrentTime").silence().then(lambda: done.append(1))
-    script.step("reqCurrentTime", 1, None)
+    script.step("reqCurrentTime", 1)
     assert done == [1]
     with pytest.raises(ValueError, match="first say"):
         script.on("reqCurrentTime").then(lambda: None)

@@ -4,6 +4,7 @@ In:   rules of a test.   Out: for each request that arrives, what to do with it.
 
     tws.script.on("placeOrder", n=1).drop("after")      the order is taken; the socket breaks before its answer
     tws.script.on("reqPositions").silence()             never answered
+    tws.script.on("placeOrder", where=lambda order: order.order_ref == "exit").error(201, "no")
     tws.script.at(2.5).do(lambda: tws.quote(...))       2.5 s from now
 
 `on` counts requests from the moment at which the rule is made; without `n` it is for all of them. Names are those of the API
@@ -13,17 +14,21 @@ In:   rules of a test.   Out: for each request that arrives, what to do with it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
+from simulators.tws.place_order import PlaceOrder
 from simulators.tws.replies import Message, error
-from simulators.tws.requests import NAMES
+from simulators.tws.requests import NAMES, Request
 
 Drop = Literal["before", "after", "inside", "answered"]
 """When a socket breaks: before the request is handled; when it is, with nothing said; in the middle of the answer's first
 frame; when the answer is out."""
 Act: TypeAlias = Callable[[], object]
+Asked: TypeAlias = Request | PlaceOrder
+Where: TypeAlias = Callable[[Any], bool]
+"""Looks at the typed request."""
 KNOWN = ("connect", "handshake", *NAMES.values())
 
 
@@ -44,15 +49,20 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 class Rule:
     """For one kind of request; made by `Script.on`, completed by one of its methods."""
 
-    def __init__(self, request: str, n: int | None, client_id: int | None, req_id: int | None) -> None:
+    def __init__(self, request: str, n: int | None, client_id: int | None, where: Where | None) -> None:
         self.request = request
         self.n = n
-        self.client_id = client_id
-        self.req_id = req_id
+        self._client_id = client_id
+        self._where = where
         self.seen = 0
         self.used = 0
         """How many requests it was applied to."""
         self.step: Step | None = None
+
+    def is_for(self, request: str, client_id: int, body: Asked | None) -> bool:
+        """True where it has something to say about this request."""
+        mine = request == self.request and self.step is not None and self._client_id in (None, client_id)
+        return mine and (self._where is None or (body is not None and self._where(body)))
 
     def reply(self, *messages: Message) -> Rule:
         """These messages instead of the usual answer; the request has no effect."""
@@ -96,11 +106,11 @@ class Script:
         self._rules: list[Rule] = []
         self._schedule = schedule
 
-    def on(self, request: str, n: int | None = None, *, client_id: int | None = None, req_id: int | None = None) -> Rule:
-        """`n`: only the n-th from now on, 1 is the next."""
+    def on(self, request: str, n: int | None = None, *, client_id: int | None = None, where: Where | None = None) -> Rule:
+        """`n`: only the n-th from now on, 1 is the next; of one client, and of those requests for which `where` holds."""
         if request not in KNOWN:
             raise ValueError(f"{request} is no request; known are {', '.join(sorted(KNOWN))}")
-        rule = Rule(request, n, client_id, req_id)
+        rule = Rule(request, n, client_id, where)
         self._rules.append(rule)
         return rule
 
@@ -112,17 +122,11 @@ class Script:
         """No rule any more; what is scheduled stays scheduled."""
         self._rules.clear()
 
-    def step(self, request: str, client_id: int, req_id: int | None) -> Step | None:
+    def step(self, request: str, client_id: int, body: Asked | None = None) -> Step | None:
         """What to do with this request; None: the usual."""
         chosen: Step | None = None
         for rule in list(self._rules):
-            mine = (
-                rule.request == request
-                and rule.step is not None
-                and rule.client_id in (None, client_id)
-                and rule.req_id in (None, req_id)
-            )
-            if not mine:
+            if not rule.is_for(request, client_id, body):
                 continue
             rule.seen += 1
             if chosen is None and rule.n in (None, rule.seen):

@@ -28,7 +28,6 @@ from simulators.tws.book import Book
 from simulators.tws.catalogue import catalogue_at
 from simulators.tws.contract_desk import ContractDesk
 from simulators.tws.events import Event, Executed
-from simulators.tws.hours import NS_PER_S
 from simulators.tws.limits import Limits
 from simulators.tws.market import Lane, Market, Tick
 from simulators.tws.matching import Exchange
@@ -264,7 +263,7 @@ class TwsSimulator:
         self.sessions.append(session)
         if len(self.sessions) > self.limits.clients:
             session.outbox.close()
-        step = self.script.step("connect", -1, None)
+        step = self.script.step("connect", -1)
         if step is not None and step.kind in ("drop", "close"):
             session.outbox.drop(reset=step.kind == "drop")
         elif step is not None and step.kind == "silence":
@@ -305,9 +304,14 @@ class TwsSimulator:
                     session.say(replies.open_order(order), replies.order_status(order))
 
     def perform(self, session: ApiSession, name: str, request: Request | PlaceOrder) -> None:
-        """A request of a client, to the desk it is for."""
-        self._handlers[name](session, request)
-        self.settle()
+        """A request of a client, to the desk it is for. A bug of ours is the test's to see, not the client's to guess."""
+        try:
+            self._handlers[name](session, request)
+            self.settle()
+        except Exception as bug:
+            self.complain(f"client {session.client_id}: {name} could not be handled: {bug!r}")
+            session.say(replies.error(-1, 322, f"Error processing request: {name}"))
+            raise
 
     def ready_sessions(self) -> list[ApiSession]:
         return [session for session in self.sessions if session.ready]
@@ -355,7 +359,3 @@ class TwsSimulator:
 
     def _mid_of(self, pair: str) -> Decimal:
         return self.market.mid(self.catalogue.named(pair))
-
-
-def seconds_ns(seconds: float) -> int:
-    return round(seconds * NS_PER_S)

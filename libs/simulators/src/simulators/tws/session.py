@@ -121,11 +121,11 @@ class ApiSession(asyncio.Protocol):
         except BadField as bad:
             self._unreadable(fields, bad)
             return
-        self._obey(name, request, self.server.script.step(name, self.client_id, _req_id(request)))
+        self._obey(name, request, self.server.script.step(name, self.client_id, request))
 
     def _negotiate(self, body: bytes) -> None:
         self.server.record(Entry(self.server.now_ns(), self.client_id, "in", (body.decode(errors="backslashreplace"),)))
-        step = self.server.script.step("handshake", -1, None)
+        step = self.server.script.step("handshake", -1)
         if step is not None and step.kind == "silence":
             self.outbox.stalled = True
             return
