@@ -181,7 +181,14 @@ def _mt5(transport: str, hedging: bool) -> Callable[[], Broker]:
     return begin
 
 
+def _tws() -> Broker:
+    from tests.support.ibkr_broker import Tws  # it imports this module
+
+    return Tws()
+
+
 BROKERS: dict[str, Callable[[], Broker]] = {
+    "ibkr": _tws,
     "simulated": Simulated,
     "simulated-without-brackets": lambda: Simulated(brackets=False),
     "mt5-hedging-rpyc": _mt5("rpyc", hedging=True),

@@ -474,6 +474,18 @@ async def test_orders_of_others_are_in_the_books_and_cause_no_event(tws: TwsSimu
     assert not trader.of(Accepted)
 
 
+async def test_a_trade_by_hand_is_told_though_nobody_asks_and_our_own_fills_cause_no_question(tws: TwsSimulator) -> None:
+    async with Trader(tws) as trader:
+        await trader.place("o1")
+        await until(lambda: trader.filled("o1") == 1)
+        await asyncio.sleep(1.3)
+        assert len(tws.transcript.named("reqExecutions")) == 1  # of connecting
+        tws.mishaps.enter_by_hand("EURUSD", "SELL", 30_000)
+        await until(lambda: [each for each in trader.of(Executed) if not each.execution.order_id])
+        theirs = next(each.execution for each in trader.of(Executed) if not each.execution.order_id)
+    assert (theirs.side, theirs.quantity, theirs.symbol) == ("sell", D("0.3"), "EURUSD")
+
+
 async def test_of_several_accounts_of_a_login_only_ours_is_traded_and_shown() -> None:
     async with TwsSimulator(accounts=("DU1234567", "DU7654321")) as tws:
         tws.quote("EURUSD", 1.1000, 1.1001)

@@ -111,6 +111,8 @@ class Account:
         for holding in self.holdings.values():
             holding.quantity = holding.average = holding.realized = NOTHING
         for execution in last.values():
+            if not execution.quantity:
+                continue  # busted
             signed = execution.quantity if execution.order.is_buy else -execution.quantity
             self.book(execution.order.listing, signed, execution.price, execution.commission)
 

@@ -66,9 +66,6 @@ from venues.ibkr.tracker import AtWire, Tracker
 
 log = structlog.get_logger()
 
-CAPABILITIES = Capabilities(
-    order_types=tuple(ORDER_TYPES), times_in_force=tuple(TIMES_IN_FORCE), modify=True, brackets=True, oco=True, dedupe="none"
-)
 MISSING_S = 1.0
 """So long after a status spoke of fills that were not reported, the executions are asked for."""
 MOST_EARLY = 50_000
@@ -79,10 +76,18 @@ class IbkrVenue:
     """One account, through one client id of one Gateway."""
 
     name = "ibkr"
-    capabilities = CAPABILITIES
 
     def __init__(self, config: IbkrConfig, instruments: Sequence[Instrument], account: str) -> None:
         """Raises `ConfigError` where the configuration alone shows a fault."""
+        self.capabilities = Capabilities(
+            order_types=tuple(ORDER_TYPES),
+            times_in_force=tuple(TIMES_IN_FORCE),
+            modify=True,
+            brackets=True,
+            oco=True,
+            dedupe="none",
+            books_lag_s=config.books_lag_s,
+        )
         self._config = config
         self._account = account or config.account
         self._book = ContractBook(config, instruments)
@@ -97,6 +102,10 @@ class IbkrVenue:
         self._filled_shown: dict[tuple[int, int, int], Decimal] = {}
         self._trials: dict[int, asyncio.Future[OrderState]] = {}
         self._looking: asyncio.Task[None] | None = None
+        self._positions: dict[int, Decimal] = {}
+        """By con id, in their units, as the Gateway said last."""
+        self._explained: dict[int, Decimal] = {}
+        """The same, as far as executions that we know account for it."""
 
     # -- the session ---------------------------------------------------------------------------------------------------
 
@@ -114,6 +123,7 @@ class IbkrVenue:
                 "orderStatus": self._hear_status,
                 "execDetails": self._hear_execution,
                 "commissionReport": self._hear_commission,
+                "position": self._hear_position,
             },
             prepare=self._prepare,
             on_event=self._on_session,
@@ -179,6 +189,7 @@ class IbkrVenue:
         early, self._early = self._early, []
         for told in early:
             told()
+        self._explained = dict(self._positions)
 
     def _on_notice(self, notice: Notice, now_ns: int) -> None:
         about = notice.number
@@ -379,7 +390,7 @@ class IbkrVenue:
         await self._open_session().ask("executions", lambda ib: ib.reqExecutionsAsync(wanted))
 
     def _look_for_fills(self) -> None:
-        """A status speaks of more than has been reported: give the report a moment, then ask."""
+        """A status or a position speaks of more than has been reported: give the report a moment, then ask."""
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look(), name="ibkr-missing-fills")
 
@@ -387,6 +398,7 @@ class IbkrVenue:
         await asyncio.sleep(MISSING_S)
         with suppress(VenueError):  # the sender's own look at the books will do it
             await self._read_executions()
+            self._explained = dict(self._positions)
 
     def _unit(self, con_id: int) -> Decimal:
         symbol = self._book.symbol_of(con_id)
@@ -451,9 +463,26 @@ class IbkrVenue:
         def told() -> None:
             reference = order_id_of(execution.orderRef)
             order_id = self._tracker.order_of(reference, execution.clientId, execution.orderId, execution.permId)
-            self._tracker.on_execution(seen_execution(contract, execution, self._book, order_id))
+            if self._tracker.on_execution(seen_execution(contract, execution, self._book, order_id)):
+                signed = exact(execution.shares) * (1 if execution.side in ("BOT", "BUY") else -1)
+                self._explained[contract.conId] = self._explained.get(contract.conId, ZERO) + signed
 
         self._later_or_now(told)
+
+    def _hear_position(self, account: str, contract: Contract, quantity: float, _: float) -> None:
+        """Executions of others are not reported to us; that the position moved is."""
+        if account != self._account:
+            return
+        self._positions[contract.conId] = exact(quantity)
+        if not self._ready:
+            self._explained[contract.conId] = exact(quantity)
+        elif self._explained.get(contract.conId, ZERO) != exact(quantity):
+            asyncio.get_running_loop().call_later(MISSING_S, self._compare_position, contract.conId)
+
+    def _compare_position(self, con_id: int) -> None:
+        """Reports of executions and of positions come in either order; by now both have."""
+        if self._ready and self._explained.get(con_id, ZERO) != self._positions.get(con_id, ZERO):
+            self._look_for_fills()
 
     def _hear_commission(self, report: CommissionReport) -> None:
         cost, currency = number(report.commission), report.currency

@@ -93,6 +93,8 @@ class IbkrConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
     reconnect_max_s: float = 60.0
     safe_after_attempts: int = 10
     """So many failed attempts in a row, and the session is in safe mode: it goes on probing and says that a person is needed."""
+    books_lag_s: float = 5.0
+    """So long the Gateway's books may take to show what has happened; `sender.quiet_s` must not be shorter."""
     messages_per_s: int = 40
     """The Gateway hangs up on clients that send more than 50."""
     history_per_10_min: int = 60

@@ -127,10 +127,10 @@ class Tracker:
         if filled / order.unit > self.filled(order.order_id):
             self._on_missing()
 
-    def on_execution(self, execution: VenueExecution) -> None:
-        """An execution, live or replayed; said once, and once more when its commission is known."""
+    def on_execution(self, execution: VenueExecution) -> bool:
+        """An execution, live or replayed; said once, and once more when its commission is known. False: it was known."""
         if execution.exec_id in self._executions:
-            return
+            return False
         known = self._commissions.get(execution.exec_id)
         if known is not None:
             execution = msgspec.structs.replace(execution, commission=known[0], commission_currency=known[1])
@@ -140,6 +140,7 @@ class Tracker:
         if order is not None:
             order.held = True
         self._emit(Executed(execution=execution))
+        return True
 
     def on_commission(self, exec_id: str, commission: Decimal | None, currency: str) -> None:
         """What an execution cost; it may come before the execution, or long after."""
