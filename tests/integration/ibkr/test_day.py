@@ -1,4 +1,4 @@
-"""A day at Interactive Brokers in some seconds, sender and portfolio over real stores: all books agree at its end, to the cent."""
+"""A day at Interactive Brokers in some seconds, sender and portfolio over real stores: all books agree at last, to the cent."""
 
 from __future__ import annotations
 
