@@ -149,6 +149,23 @@ async def test_an_order_is_changed_in_price_and_in_volume(desk: Desk) -> None:
 
 
 @everywhere
+async def test_each_deal_is_told_once_however_often_it_is_looked_at(desk: Desk) -> None:
+    orders = [await desk.submit() for _ in range(3)]
+    await desk.hears(Executed, count=3)
+    await asyncio.sleep(0.1)
+    assert [e.execution.order_id for e in desk.of(Executed)] == [order.order_id for order in orders]
+
+
+@once
+async def test_a_volume_is_not_changed_by_whoever_may_not_send_any_more(desk: Desk) -> None:
+    order = await desk.submit(order_type="limit", limit_price=D("1.09"))
+    desk.may_send = False
+    with pytest.raises(VenueUnavailable, match="may not send"):
+        await desk.venue.modify(change_of(order, quantity=D("0.3")), order, "")
+    assert [each.order_id for each in await desk.venue.open_orders()] == [order.order_id]
+
+
+@everywhere
 async def test_an_order_is_withdrawn_once(desk: Desk) -> None:
     order = await desk.submit(order_type="limit", limit_price=D("1.09"))
     await desk.venue.cancel(cancel_of(order), "")
@@ -375,6 +392,7 @@ async def test_autotrading_off_stops_orders_before_they_are_sent_and_is_told_onc
     with pytest.raises(VenueUnavailable, match="AutoTrading"):
         await desk.submit()
     assert len(desk.of(TradingDisabled)) == 1 and not desk.sim.book.trades()
+    assert desk.sim.terminal.calls["order_send"] <= 1
     desk.sim.auto_trading = True
     await desk.hears(Connected)
     await desk.hears(Executed, await desk.submit())
