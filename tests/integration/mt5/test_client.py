@@ -96,6 +96,24 @@ async def test_a_call_that_hangs_is_left_and_later_ones_are_refused_at_once(both
     sim.terminal.stop()
 
 
+async def test_while_the_package_hangs_no_other_session_begins_in_this_process() -> None:
+    sim = Mt5Simulator(["EURUSD"])
+    with reachable(sim, "in_process"):
+        config = a_config(sim, "in_process", call_timeout_s=0.3)
+        one, other = (Mt5Client(config, open_transport(config)) for _ in range(2))
+        await one.open()
+        await one.initialize()
+        sim.fault("before", "hang", function="account_info", seconds=30.0)
+        with pytest.raises(VenueUnavailable):
+            await one.account_info()
+        with pytest.raises(VenueUnavailable, match="has not come back from account_info"):
+            await other.open()
+        sim.terminal.stop()
+        await one.close()
+        await other.open()
+        await other.close()
+
+
 async def test_whoever_may_not_send_any_more_sends_nothing(both: Both) -> None:
     sim, client = both
     with pytest.raises(VenueUnavailable, match="may not send"):

@@ -217,6 +217,7 @@ class Venue(Protocol):
         """What stands at the wire for an order so that it can be found again; stored before the order is sent.
 
         `number` counts the orders of the account's ledger from 1 and is never given twice: for brokers that want integers.
+        A process that starts asks again for every order that it remembers, before it connects: an adapter may learn from it.
         """
         ...
 

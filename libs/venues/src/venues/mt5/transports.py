@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import socket
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from barque.errors import ConfigError, VenueUnavailable
 from venues.mt5 import flatten
@@ -48,14 +48,18 @@ class Transport(Protocol):
 
 
 class InProcess:
-    """The package itself."""
+    """The package itself: one per process, however often it is opened."""
 
     shared = False
+    _at_work: ClassVar[str] = ""
+    """The call that has not come back, whoever made it."""
 
     def __init__(self) -> None:
         self._package: Any = None
 
     def open(self) -> None:
+        if InProcess._at_work:  # another thread would hang as well, and one more with each attempt
+            raise VenueUnavailable(f"the package MetaTrader5 has not come back from {InProcess._at_work}")
         try:
             self._package = importlib.import_module("MetaTrader5")
         except ImportError as error:
@@ -67,7 +71,11 @@ class InProcess:
     def call(
         self, name: str, args: tuple[Any, ...], kwargs: tuple[tuple[str, Any], ...], request: tuple[Any, ...], timeout_s: float
     ) -> Flattened:
-        flattened: Flattened = flatten.call(self._package, name, args, kwargs, request)
+        InProcess._at_work = name
+        try:
+            flattened: Flattened = flatten.call(self._package, name, args, kwargs, request)
+        finally:
+            InProcess._at_work = ""
         return flattened
 
     def close(self) -> None:
