@@ -71,11 +71,21 @@ class Sleeper(Protocol):
 
 
 @runtime_checkable
+class Timed(Protocol):
+    """A `Sleeper` whose answer for `Topic.CLOCK` can be read, which costs less than asking: it is needed at every bar."""
+
+    @property
+    def due_ns(self) -> int:
+        """Event time, ns, before which the clock changes nothing."""
+        ...
+
+
+@runtime_checkable
 class Selective(Protocol):
     """A node that says what it makes of which messages. A runner in memory need not feed it the others."""
 
     @property
-    def handlers(self) -> Mapping[type, Callable[[Any], Iterable[Output]]]:
+    def handlers(self) -> Mapping[type, Callable[[Any], Sequence[Output]]]:
         """What `handle` does, by type of message; a type that is not there changes nothing and leads to nothing. One mapping for
         the node's lifetime; `restore` may change what is in it."""
         ...

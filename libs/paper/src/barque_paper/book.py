@@ -6,7 +6,7 @@ Not:  state: a restored node makes a new one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from barque_paper.state import WorkingOrder
 
@@ -65,7 +65,7 @@ class OrderBook:
         members = self._by_group.get(oco_group)
         return [] if members is None else list(members.values())
 
-    def timed(self) -> Iterable[WorkingOrder]:
+    def timed(self) -> Collection[WorkingOrder]:
         """Those with a deadline. Not to be kept."""
         return self._timed.values()
 

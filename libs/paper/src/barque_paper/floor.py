@@ -70,7 +70,8 @@ class Floor:
 
     def next_due_ns(self) -> int | None:
         """The last instant before the clock ends an order; None: it will end none."""
-        return min((self._due_ns(each) for each in self.book.timed()), default=None)
+        timed = self.book.timed()
+        return min(map(self._due_ns, timed)) if timed else None
 
     def _due_ns(self, working: WorkingOrder) -> int:
         """On bars, what happened up to the deadline is known when the bar that holds it has closed, and the clock comes

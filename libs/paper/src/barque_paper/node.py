@@ -118,10 +118,13 @@ class PaperNode:
         nothing before an order's time is over."""
         if topic is Topic.BARS or topic is Topic.TICKS:
             return AWAKE if self._state.working else ASLEEP
-        if topic is Topic.CLOCK:
-            due_ns = self._floor.next_due_ns()
-            return ASLEEP if due_ns is None else due_ns + 1
-        return AWAKE
+        return self.due_ns if topic is Topic.CLOCK else AWAKE
+
+    @property
+    def due_ns(self) -> int:
+        """See `barque.node.Timed`."""
+        due_ns = self._floor.next_due_ns()
+        return ASLEEP if due_ns is None else due_ns + 1
 
     # -- what a broker would tell ------------------------------------------------------------------------------------
 

@@ -21,14 +21,14 @@ from barque.bus.seats import TOPIC_OF, Handle, Instant, Route, Seat, news, renew
 from barque.bus.stretch import Stretch
 from barque.errors import InvariantError
 from barque.messages import ClockTicked, Message, Topic
-from barque.node import ASLEEP, AWAKE, Node, Output
+from barque.node import ASLEEP, AWAKE, Node, Output, Timed
 
 MAX_TURNS = 10_000
 """Turns that one publication may cause; more is two nodes answering each other for ever."""
 
 _CLOCK, _MARKS = Topic.CLOCK, Topic.MARKS
 _CLOCK_RANK = _CLOCK.rank
-_rank = _topic = itemgetter(0)
+_rank = itemgetter(0)
 
 
 class MemoryRunner:
@@ -113,29 +113,31 @@ class MemoryRunner:
 
     def _rest(self) -> None:
         """Let nodes take turns until nobody has anything to read."""
+        by_bit, running = self._by_bit, self._running
         for _ in range(MAX_TURNS):
             waiting = self._waiting
             if not waiting:
                 return
             bit = waiting & -waiting
             self._waiting = waiting ^ bit
-            seat = self._by_bit[bit]
-            if self._running:
-                if seat.told_ns < self._now_ns or seat.news != self._news or self._instant is not None:
-                    self._prepare(seat, bit)
-                elif bit > self._passed:
-                    self._passed = bit
+            seat = by_bit[bit]
             queue, handlers = seat.queue, seat.handlers
+            if running:
+                self._bring_home(seat, bit)
             if len(queue) > 1:
                 queue.sort(key=_rank)
-            said: tuple[Output, ...] = ()
+            if running and seat.told_ns < self._now_ns:
+                seat.told_ns = self._now_ns
+                place = 0 if not queue or queue[0][0] > _CLOCK_RANK else sum(rank < _CLOCK_RANK for rank, _ in queue)
+                queue.insert(place, (_CLOCK_RANK, self._clock))
+            said: Sequence[Output] = ()
             for _, message in queue:
                 try:
                     outputs = handlers[type(message)](message)
-                    if outputs:
-                        said += tuple(outputs)
                 except Exception as error:
-                    said += (seat.failed(message, error),)
+                    outputs = (seat.failed(message, error),)
+                if outputs:
+                    said = (*said, *outputs) if said else outputs
             queue.clear()
             seat.fed = True
             if said:
@@ -151,44 +153,49 @@ class MemoryRunner:
             self._topic = stretch.topic
             for seat in self._seats:
                 seat.hears_rows, seat.asleep, seat.fed = stretch.topic in seat.reads, False, True
-        if stretch.ends is None and stretch.crooked is None and len(set(stretch.slots)) == 1:
+        slots = stretch.slots
+        if stretch.ends is None and stretch.crooked is None and slots.count(slots[0]) == len(slots):
             self._play_series(source, stretch)
         else:
             self._play_instants(source, stretch)
 
     def _play_series(self, source: str, stretch: Stretch) -> None:
         """One row after another of one series: `_play_instants`, made fast."""
-        held, slot, kind, wake_ns = self._rows, stretch.slots[0], type(stretch.rows[0]), AWAKE
-        listeners: list[tuple[Seat, Callable[[Topic], int], Handle]] = []
+        slot, kind, wake_ns = stretch.slots[0], type(stretch.rows[0]), AWAKE
+        listeners: list[tuple[Seat, Timed, Handle]] = []
         self.catch_up()
-        held.pop(slot, None)  # so that it is the last one from now on
+        last_ns, last = self._now_ns, None
         for at_ns, row in zip(stretch.times, stretch.rows, strict=True):
             if at_ns >= wake_ns:
+                self._hold_row(last_ns, slot, last)
                 wake_ns = self._settle(at_ns)
-                listeners = [(seat, seat.clock_until, handle) for seat in self._awake if (handle := seat.handlers.get(kind))]
+                listeners = [(seat, seat.timer, handle) for seat in self._awake if (handle := seat.handlers.get(kind))]
                 if at_ns >= wake_ns:
                     self._play_instants(source, Stretch(self._topic, (at_ns,), (row,), (slot,)))
-                    wake_ns = AWAKE
+                    last_ns, last, wake_ns = at_ns, None, AWAKE
                     continue
             instant: Instant | None = None
-            for seat, clock_until, handle in listeners:
-                if clock_until(_CLOCK) <= at_ns:
-                    said: Iterable[Output] = self._hear_due(seat, at_ns, (row,))
+            for seat, timer, handle in listeners:
+                if timer.due_ns <= at_ns:
+                    said: Sequence[Output] = self._hear_due(seat, at_ns, (row,))
                 else:
                     try:
                         said = handle(row)
                     except Exception as error:
                         said = (seat.failed(row, error),)
                 if said:
-                    instant = instant or Instant((row,), (slot,))
-                    if self._has_woken(seat, at_ns, instant, tuple(said)):
-                        wake_ns = AWAKE
+                    if instant is None:
+                        self._hold_row(last_ns, slot, last)
+                        instant = Instant((row,), (slot,))
+                    if self._has_woken(seat, at_ns, instant, said):
+                        last_ns, last, wake_ns = at_ns, None, AWAKE
                         break
             else:
-                held[slot] = row
-                self._now_ns = at_ns
+                last_ns, last = at_ns, row
                 if instant is not None:
+                    self._now_ns, last = at_ns, None
                     self._hold(instant)
+        self._hold_row(last_ns, slot, last)
 
     def _play_instants(self, source: str, stretch: Stretch) -> None:
         wake_ns = AWAKE
@@ -205,7 +212,7 @@ class MemoryRunner:
                 wake_ns = AWAKE
                 continue
             for seat in self._awake:
-                said = seat.hear(rows) if seat.clock_until(_CLOCK) > at_ns else self._hear_due(seat, at_ns, rows)
+                said = seat.hear(rows) if seat.timer.due_ns > at_ns else self._hear_due(seat, at_ns, rows)
                 if said and self._has_woken(seat, at_ns, instant, said):
                     wake_ns = AWAKE
                     break
@@ -220,9 +227,10 @@ class MemoryRunner:
 
     def _has_woken(self, seat: Seat, at_ns: int, instant: Instant, said: Sequence[Output]) -> bool:
         """Whether what a node that is awake has said to an instant concerns anybody now; then the instant has been run."""
-        if not self._quiet.issuperset(map(_topic, said)):
-            self._run(at_ns, instant, seat, said)
-            return True
+        for topic, _ in said:
+            if topic not in self._quiet:
+                self._run(at_ns, instant, seat, said)
+                return True
         for topic, message in said:
             if topic in self._keep:
                 self._keep[topic].append(message)
@@ -235,7 +243,7 @@ class MemoryRunner:
         if self._home_ns == self._now_ns:
             return
         self._home_ns = self._now_ns
-        self._look_for_news(self._now_ns)
+        self._set_clock(self._now_ns)
         for seat in self._seats:
             self._tell(seat, None)
             if seat.told_ns < self._now_ns:
@@ -247,44 +255,43 @@ class MemoryRunner:
         """Find out who is awake. Until when the others need not be told the time; `AWAKE`: nothing may be held back."""
         if self._observe is not None:
             return AWAKE
-        self._awake, self._sleepers, self._last_sleeper = [], [], 0
-        wake_ns = ASLEEP
+        topic, rows, wake_ns, last_sleeper = self._topic, self._rows, ASLEEP, 0
+        awake: list[Seat] = []
+        sleepers: list[Seat] = []
         for seat in self._seats:
             if seat.fed or at_ns >= seat.until_ns:
-                seat.ask(self._topic, at_ns)
+                seat.ask(topic, at_ns)
             if seat.until_ns < wake_ns:
                 wake_ns = seat.until_ns
-            if seat.hears_rows:
-                if seat.awake:
-                    seat.fed = True  # of the rows that it hears from now on nobody takes notice
-                    self._awake.append(seat)
-                    if seat.asleep:
-                        self._wake(seat)
-                else:
-                    self._sleepers.append(seat)
-                    if not seat.asleep:
-                        seat.asleep, seat.rows = True, dict(self._rows)
-            if seat.hears_marks or seat.asleep:
-                self._last_sleeper = seat.bit
+            if seat.awake:
+                seat.fed = True  # of the rows that it hears from now on nobody takes notice
+                awake.append(seat)
+                if seat.asleep:
+                    self._wake(seat)
+            elif seat.hears_rows:
+                sleepers.append(seat)
+                last_sleeper = seat.bit
+                if not seat.asleep:
+                    seat.asleep, seat.rows = True, dict(rows)
+            if seat.hears_marks:
+                last_sleeper = seat.bit
+        self._awake, self._sleepers, self._last_sleeper = awake, sleepers, last_sleeper
         return wake_ns
 
     def _wake(self, seat: Seat) -> None:
         """From now on it hears every row; first those that were held back from it."""
-        self._look_for_news(self._now_ns)
         if seat.news != self._news:
             self.catch_up()
         seat.asleep = False
 
-    def _look_for_news(self, at_ns: int) -> None:
-        """It is `at_ns` now; instants that nobody was woken for may have passed since somebody was told of one."""
-        if self._clock.now_ns != self._now_ns:
-            self._news += 1
+    def _set_clock(self, at_ns: int) -> None:
+        """It is `at_ns` now."""
         if self._clock.now_ns != at_ns:
             self._now_ns, self._clock = at_ns, ClockTicked(now_ns=at_ns)
 
     def _run(self, at_ns: int, instant: Instant, speaker: Seat | None = None, said: Sequence[Output] = ()) -> None:
         """An instant that wakes somebody, in the order of turns: because a time has come, or because of what `speaker` said."""
-        self._look_for_news(at_ns)
+        self._set_clock(at_ns)
         self._running, self._instant = True, instant
         self._passed = 0 if speaker is None else speaker.bit
         if self._passed > self._last_sleeper:  # then whoever sleeps may know of it by now
@@ -307,23 +314,21 @@ class MemoryRunner:
             self._hold(self._instant)
             self._instant = None
 
-    def _prepare(self, seat: Seat, bit: int) -> None:
+    def _bring_home(self, seat: Seat, bit: int) -> None:
         """Before its turn a node hears what was held back from it, where that matters for what it has to read; if it may be
-        marks, then who may have to say some hears it first. The time it reads with the rest."""
-        instant = self._instant if bit < self._passed else None
+        marks, then who may have to say some hears it first."""
+        instant = self._instant
         if bit > self._passed:
-            self._passed = bit
-        if seat.news != self._news or instant is not None:
-            queue = seat.queue
-            if not (queue and seat.heedless and seat.heedless.issuperset([type(message) for _, message in queue])):
-                if seat.hears_marks:
-                    for sleeper in self._sleepers:
-                        if sleeper.bit < bit:
-                            self._tell(sleeper, instant)
-                self._tell(seat, instant)
-        if seat.told_ns < self._now_ns:
-            seat.told_ns = self._now_ns
-            seat.queue.append((_CLOCK_RANK, self._clock))
+            self._passed, instant = bit, None
+        if instant is None and seat.news == self._news:
+            return
+        if seat.heedless and seat.queue and all(type(message) in seat.heedless for _, message in seat.queue):
+            return
+        if seat.hears_marks:
+            for sleeper in self._sleepers:
+                if sleeper.bit < bit:
+                    self._tell(sleeper, instant)
+        self._tell(seat, instant)
 
     def _tell(self, seat: Seat, instant: Instant | None) -> None:
         """Let a node hear, out of turn, marks and rows that were held back; also those of the instant under way that it may know.
@@ -357,9 +362,17 @@ class MemoryRunner:
             renew(self._marks, mark.symbol, mark)
             self._news += 1
 
-    def _hold(self, instant: Instant) -> None:
-        for slot, row in zip(instant.slots, instant.rows, strict=True):
+    def _hold_row(self, at_ns: int, slot: int, row: Message | None) -> None:
+        """`row` was the newest of its series until now, and alone in its instant."""
+        if row is not None:
+            self._now_ns = at_ns
             renew(self._rows, slot, row)
+            self._news += 1
+
+    def _hold(self, instant: Instant) -> None:
+        rows = self._rows
+        for slot, row in zip(instant.slots, instant.rows, strict=True):
+            renew(rows, slot, row)
         for symbol, mark in instant.marks.items():
             renew(self._marks, symbol, mark)
         self._news += 1

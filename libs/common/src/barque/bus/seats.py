@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from barque.errors import InvariantError
-from barque.messages import DeadLetter, Message, Topic
+from barque.messages import ClockTicked, DeadLetter, Message, Topic
 from barque.messages.topics import MESSAGES
-from barque.node import ASLEEP, AWAKE, Heedless, Node, Output, Selective, Sleeper
+from barque.node import ASLEEP, AWAKE, Heedless, Node, Output, Selective, Sleeper, Timed
 
 K = TypeVar("K", int, str)
 Ranked: TypeAlias = tuple[int, Message]
 """A message behind the rank of its topic."""
-Handle: TypeAlias = Callable[[Message], Iterable[Output]]
+Handle: TypeAlias = Callable[[Message], Sequence[Output]]
 
 TOPIC_OF: Mapping[type, Topic] = {kind: topic for topic, kinds in MESSAGES.items() for kind in kinds}
 
@@ -29,7 +29,6 @@ class Seat:
         "asleep",
         "awake",
         "bit",
-        "clock_until",
         "fed",
         "handlers",
         "hears_marks",
@@ -44,6 +43,7 @@ class Seat:
         "reads",
         "rows",
         "sleeps_until",
+        "timer",
         "told_ns",
         "until_ns",
     )
@@ -60,19 +60,19 @@ class Seat:
         """What it has to read."""
         # -- its answers
         self.sleeps_until = node.sleeps_until if isinstance(node, Sleeper) else _never_sleeps
-        self.clock_until = self.sleeps_until if Topic.CLOCK in self.reads else _always_sleeps
+        self.timer = _timer(node) if Topic.CLOCK in self.reads else _Fixed(ASLEEP)
         self.fed = True
         """It has heard something since it was asked."""
         self.until_ns = AWAKE
         """When it wants to hear of what is held back from it, whatever else happens; `AWAKE`: nothing may be."""
-        self.awake = True
+        self.awake = False
         """It wants to hear of every row."""
         self.asleep = False
         """Rows are held back from it."""
         sleeps_on_marks = not self.hears_marks or self.sleeps_until(Topic.MARKS) > AWAKE
         self.marks_until_ns = ASLEEP if sleeps_on_marks else AWAKE
         # -- what it has heard of what was held back
-        self.told_ns = AWAKE if Topic.CLOCK in self.reads else ASLEEP
+        self.told_ns = AWAKE if Topic.CLOCK in self.reads and self.handlers.get(ClockTicked) else ASLEEP
         """The time that it knows."""
         self.news = 0
         """The `news` of the runner."""
@@ -84,16 +84,16 @@ class Seat:
     def hear(self, messages: Iterable[Message]) -> Sequence[Output]:
         """What the node says to messages."""
         handlers, self.fed = self.handlers, True
-        said: tuple[Output, ...] = ()
+        said: Sequence[Output] = ()
         for message in messages:
             handle = handlers.get(type(message))
             if handle is not None:
                 try:
                     outputs = handle(message)
-                    if outputs:
-                        said += tuple(outputs)
                 except Exception as error:
-                    said += (self.failed(message, error),)
+                    outputs = (self.failed(message, error),)
+                if outputs:
+                    said = (*said, *outputs) if said else outputs
         return said
 
     def failed(self, message: Message, error: Exception) -> Output:
@@ -110,11 +110,14 @@ class Seat:
         self.fed = False
         rows_ns = self.sleeps_until(topic) if self.hears_rows else ASLEEP
         self.awake = rows_ns <= at_ns
-        if self.awake:
-            self.until_ns = self.marks_until_ns
-        else:
-            clock_ns = self.clock_until(Topic.CLOCK)
-            self.until_ns = min(clock_ns, rows_ns, self.marks_until_ns)
+        until_ns = self.marks_until_ns
+        if rows_ns > at_ns:
+            due_ns = self.timer.due_ns
+            if due_ns < rows_ns:
+                rows_ns = due_ns if due_ns > AWAKE else AWAKE
+            if rows_ns < until_ns:
+                until_ns = rows_ns
+        self.until_ns = until_ns
 
 
 class Route(NamedTuple):
@@ -141,9 +144,9 @@ class Instant:
 class _Whatever(dict[type, Handle]):
     """The handlers of a node that does not name them: one for messages of any type."""
 
-    def __init__(self, handle: Handle) -> None:
+    def __init__(self, handle: Callable[[Message], Iterable[Output]]) -> None:
         super().__init__()
-        self._handle = handle
+        self._handle: Handle = lambda message: tuple(handle(message))
 
     def get(self, kind: type, default: object = None) -> Handle:
         return self._handle
@@ -167,7 +170,8 @@ def news(newest: dict[K, Message], heard: dict[K, Message]) -> list[Message]:
             break
         heard[key] = message
         found.append(message)
-    found.reverse()
+    if len(found) > 1:
+        found.reverse()
     return found
 
 
@@ -175,5 +179,29 @@ def _never_sleeps(topic: Topic) -> int:
     return AWAKE
 
 
-def _always_sleeps(topic: Topic) -> int:
-    return ASLEEP
+class _Fixed:
+    """The clock of a node that answers always the same."""
+
+    __slots__ = ("due_ns",)
+
+    def __init__(self, due_ns: int) -> None:
+        self.due_ns = due_ns
+
+
+class _Asked:
+    """The clock of a node that has to be asked."""
+
+    __slots__ = ("_sleeps_until",)
+
+    def __init__(self, node: Sleeper) -> None:
+        self._sleeps_until = node.sleeps_until
+
+    @property
+    def due_ns(self) -> int:
+        return self._sleeps_until(Topic.CLOCK)
+
+
+def _timer(node: Node) -> Timed:
+    if isinstance(node, Timed):
+        return node
+    return _Asked(node) if isinstance(node, Sleeper) else _Fixed(AWAKE)

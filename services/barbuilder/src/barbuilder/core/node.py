@@ -91,9 +91,9 @@ class BarBuilderNode:
         Whoever holds back bars here holds back marks: they are to be let go before anyone acts on a mark.
         """
         if topic is Topic.CLOCK:
-            return max(AWAKE, self._clock_due_ns)
+            return max(AWAKE, self.due_ns)
         marks_only = topic is Topic.BARS and not self._routes.lead_to_bars and self._mark_interval_ns < NS_PER_S
-        return ASLEEP if marks_only and self._clock_due_ns == FOREVER_NS else AWAKE
+        return ASLEEP if marks_only and self.due_ns == FOREVER_NS else AWAKE
 
     def _begin(self, state: State) -> None:
         self._state = state
@@ -105,7 +105,7 @@ class BarBuilderNode:
         plain = [symbol for symbol, each in self._instruments.items() if not each.inverts and symbol not in self._inverses]
         self._quotes = {symbol: self._channels[symbol][QUOTES] for symbol in plain}
         self._trades = {symbol: self._channels[symbol][TRADES] for symbol in plain}
-        self._clock_due_ns = NEVER_NS
+        self.due_ns = NEVER_NS
         """Before this time the clock changes nothing."""
 
     # -- ticks -------------------------------------------------------------------------------------------------------
@@ -216,14 +216,14 @@ class BarBuilderNode:
             market.marked += 1
         else:
             self._mark(outputs, channel.symbol, market, tick.ts_ns)
-        self._clock_due_ns = min(self._clock_due_ns, channel.settle(self._grace_ns))
+        self.due_ns = min(self.due_ns, channel.settle(self._grace_ns))
         return outputs
 
     # -- time --------------------------------------------------------------------------------------------------------
 
     def _on_clock(self, clock: ClockTicked) -> Sequence[Output]:
         now_ns = clock.now_ns
-        if now_ns < self._clock_due_ns:
+        if now_ns < self.due_ns:
             return NOTHING
         outputs: list[Output] = []
         due_ns = FOREVER_NS
@@ -240,7 +240,7 @@ class BarBuilderNode:
             self._mark(outputs, symbol, market, now_ns)
             due_ns = min([due_ns, *(channel.settle(self._grace_ns) for channel in channels)])
             due_ns = min([due_ns, *(self._due_ns(rollup.part) for rollup in market.rollups if rollup.part is not None)])
-        self._clock_due_ns = due_ns
+        self.due_ns = due_ns
         return outputs
 
     # -- bars --------------------------------------------------------------------------------------------------------
@@ -276,7 +276,7 @@ class BarBuilderNode:
         if not one_sided(market.closes):
             self._mark(outputs, bar.symbol, market, bar.ts_close_ns)
         if market.news != market.marked:
-            self._clock_due_ns = min(self._clock_due_ns, market.mark_due_ns)
+            self.due_ns = min(self.due_ns, market.mark_due_ns)
         if route.inverse is not None:
             self._invert(outputs, route.inverse, bar)
 
@@ -299,7 +299,7 @@ class BarBuilderNode:
             self._say(outputs, longer)
             self._pass_on(outputs, longer)
         if rollup.part is not None and rollup.part is not before:
-            self._clock_due_ns = min(self._clock_due_ns, self._due_ns(rollup.part))
+            self.due_ns = min(self.due_ns, self._due_ns(rollup.part))
 
     def _due_ns(self, part: Part) -> int:
         """Just after the instant of the last bar that may be part of it: the clock comes before the data of its instant."""

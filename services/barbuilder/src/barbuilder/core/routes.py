@@ -90,7 +90,7 @@ class Routes:
     @property
     def lead_to_bars(self) -> bool:
         """Some bar of a feed may lead to more than a mark."""
-        return bool(self._inverses) or not all(rollup.yielded for rollup in self._rollups)
+        return bool(self._inverses or (self._rollups and not all(rollup.yielded for rollup in self._rollups)))
 
     def of(self, bar: Bar) -> Route | None:
         """Where `bar` goes; None: its symbol has no instrument, or its interval is none."""

@@ -110,7 +110,7 @@ class PortfolioNode:
     def sleeps_until(self, topic: Topic) -> int:
         """Time counts when an account is next to be valued; of prices, the latest then."""
         if topic is Topic.CLOCK:
-            return self._due_ns
+            return self.due_ns
         return ASLEEP if topic is Topic.MARKS or topic is Topic.BARS else AWAKE
 
     def snapshot(self) -> bytes:
@@ -123,7 +123,7 @@ class PortfolioNode:
         for account in self._configured:
             self._state.open_account(account.name, account.currency, account.starting_cash)
         self._prices = Prices(self._instruments, self._state.marks, self._state.bar_marks)
-        self._due_ns = self._next_due_ns()
+        self.due_ns = self._next_due_ns()
         self._open_memory()
 
     def _next_due_ns(self) -> int:
@@ -151,7 +151,7 @@ class PortfolioNode:
         state, now_ns = self._state, clock.now_ns
         if now_ns > state.now_ns:
             state.now_ns = now_ns
-        if state.now_ns < self._due_ns:
+        if state.now_ns < self.due_ns:
             return NOTHING
         said: list[Output] = []
         for name in self._currencies:
@@ -223,7 +223,7 @@ class PortfolioNode:
         if currency is None:
             return self._warn_once(f"account {name} has fills but no [[portfolio.accounts]] entry; add one to see its equity")
         state.due_ns[name] = ts_ns + self._interval_ns
-        self._due_ns = self._next_due_ns()
+        self.due_ns = self._next_due_ns()
         try:
             worth = self._prices.value(state.accounts[name], currency)
         except MissingPrice as missing:

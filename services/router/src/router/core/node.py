@@ -92,9 +92,16 @@ class RouterNode:
         """Marks only overwrite one another; time counts when a breaker is to be reset, and always where one listens for data."""
         if topic is not Topic.MARKS and topic is not Topic.CLOCK:
             return AWAKE
+        if topic is Topic.CLOCK:
+            return self.due_ns
+        return AWAKE if self._risk.staleness.watches else ASLEEP
+
+    @property
+    def due_ns(self) -> int:
+        """See `barque.node.Timed`."""
         if self._risk.staleness.watches:
             return AWAKE
-        return ASLEEP if topic is Topic.MARKS else min(self._risk.board.dues_ns(), default=ASLEEP)
+        return min(self._risk.board.dues_ns(), default=ASLEEP) if self._state.trips else ASLEEP
 
     @property
     def heedless(self) -> frozenset[type]:

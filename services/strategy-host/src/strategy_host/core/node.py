@@ -124,12 +124,12 @@ class StrategyNode:
         desk.state = state
         self._state, self._desk, self._strategy = state, desk, strategy
         self._listen_for(strategy)
-        self._wake_ns = self._next_wake_ns()
+        self.due_ns = self._next_due_ns()
 
     def sleeps_until(self, topic: Topic) -> int:
         """See `barque.node.Sleeper`: the clock counts from the next schedule on, bars only for a strategy that hears them."""
         if topic is Topic.CLOCK:
-            return self._wake_ns
+            return self.due_ns
         deaf = self._state.started and (self._bar_hook is None or self._state.failure)
         return ASLEEP if topic is Topic.BARS and deaf else AWAKE
 
@@ -203,13 +203,13 @@ class StrategyNode:
         state = self._state
         if tick.now_ns > state.now_ns:
             state.now_ns = tick.now_ns
-        if state.now_ns < self._wake_ns:
+        if state.now_ns < self.due_ns:
             return NOTHING
         said = self._tell(self._run_schedules, tick)
-        self._wake_ns = self._next_wake_ns()
+        self.due_ns = self._next_due_ns()
         return said
 
-    def _next_wake_ns(self) -> int:
+    def _next_due_ns(self) -> int:
         """Before which time the clock changes nothing."""
         state = self._state
         if not state.started:
@@ -277,7 +277,7 @@ class StrategyNode:
         self._pass(command.ts_event_ns)
         self._state.stopped, self._state.failure = False, ""
         said = self._tell(None, command)
-        self._wake_ns = self._next_wake_ns()
+        self.due_ns = self._next_due_ns()
         return said
 
     def _on_stop(self, command: StopStrategy) -> Sequence[Output]:
