@@ -14,6 +14,9 @@ import msgspec
 LARGEST = Decimal(10) ** 12
 """No price or quantity is as large; keeps every product well inside 28 digits."""
 
+PRICES_KNOWN = 256
+"""Floats whose price on the grid is remembered, by instrument: the same few come again and again."""
+
 AssetClass = Literal["fx", "future", "stock", "option", "crypto", "cfd"]
 
 
@@ -67,13 +70,26 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         >>> Instrument(symbol="EURUSD", currency="USD", tick_size=Decimal("0.00001")).price(1.386764999)
         Decimal('1.38676')
         """
-        exact = value if isinstance(value, Decimal) else Decimal(repr(value))
-        return _on_grid(exact, self.tick_size, self._plain_ticks, ROUND_HALF_EVEN)
+        if isinstance(value, Decimal):
+            return _on_grid(value, self.tick_size, self._plain_ticks, ROUND_HALF_EVEN)
+        known = self._known_prices
+        price = known.get(value)
+        if price is None:
+            price = _on_grid(Decimal(repr(value)), self.tick_size, self._plain_ticks, ROUND_HALF_EVEN)
+            if len(known) >= PRICES_KNOWN:
+                known.clear()
+            if value:  # -0.0 equals 0.0
+                known[value] = price
+        return price
 
     def quantity(self, value: float | Decimal) -> Decimal:
         """`value` on the quantity grid, towards zero."""
         exact = value if isinstance(value, Decimal) else Decimal(repr(value))
         return _on_grid(exact, self.quantity_step, self._plain_steps, ROUND_DOWN)
+
+    @cached_property
+    def _known_prices(self) -> dict[float, Decimal]:
+        return {}
 
     @cached_property
     def _plain_ticks(self) -> bool:

@@ -27,6 +27,7 @@ from barque_paper.state import ZERO, GroupFill, Market, PaperState, WorkingOrder
 
 _LARGEST = float(LARGEST)
 _AT_ONCE = ("ioc", "fok")
+_FILLS, _OPEN = Topic.FILLS, Turn.OPEN  # by names of this module: in Python 3.11 each member of an enumeration is a search
 _ALL: tuple[PriceType, ...] = ("bid", "ask", "mid", "last")
 
 
@@ -159,7 +160,7 @@ class Floor:
         age_ns = now_ns - bar.ts_close_ns
         if 0 <= age_ns < max(1, bar.ts_close_ns - bar.ts_open_ns):
             price = self._costs[order.symbol].price(order.side, bar, bar.close)
-            self._execute(working, Match(price, now_ns, Turn.OPEN), bar)
+            self._execute(working, Match(price, now_ns, _OPEN), bar)
 
     # -- fills -------------------------------------------------------------------------------------------------------
 
@@ -215,7 +216,7 @@ class Floor:
             commission_currency=costs.currency,
             leaves_quantity=leaves,
         )
-        self.said.append((Topic.FILLS, fill))
+        self.said.append((_FILLS, fill))
         self.state.account.book(fill, costs.multiplier, costs.on_margin)
         if not leaves:
             self._forget(working)
@@ -223,7 +224,7 @@ class Floor:
             self._tell_group(working, order.oco_group, quantity, ts_ns)
         children = self.book.children(order.order_id)
         if children:
-            self._release(children, working, quantity, ts_ns, None if hit.turn == Turn.OPEN else hit.price)
+            self._release(children, working, quantity, ts_ns, None if hit.turn == _OPEN else hit.price)
 
     def _tell_group(self, working: WorkingOrder, group: str, quantity: Decimal, ts_ns: int) -> None:
         """What one fills, the others lose; all of them, once it has filled whole."""
@@ -317,7 +318,7 @@ class Floor:
         self.remember_end(working.order.order_id, working.filled)
 
     def _say(self, kind: type[Any], subject: SubmitOrder | ModifyOrder, ts_ns: int, **fields: Any) -> None:
-        self.said.append((Topic.FILLS, about(kind, subject, ts_ns, **fields)))
+        self.said.append((_FILLS, about(kind, subject, ts_ns, **fields)))
 
 
 def _turn(found: tuple[Match, WorkingOrder, Bar, Decimal | None]) -> Turn:

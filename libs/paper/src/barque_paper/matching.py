@@ -32,6 +32,9 @@ class Turn(IntEnum):
     LIMIT = 2
 
 
+_OPEN = Turn.OPEN
+
+
 class Match(msgspec.Struct, frozen=True, gc=False):
     """A trade at `price`; or, with None, only the touching of a stop_limit's stop."""
 
@@ -56,7 +59,7 @@ def match(working: WorkingOrder, bar: Bar, costs: Costs) -> Match | None:
     """
     kind = working.kind
     if kind == "market":
-        return Match(costs.price(working.order.side, bar, bar.open), bar.ts_open_ns, Turn.OPEN)
+        return Match(costs.price(working.order.side, bar, bar.open), bar.ts_open_ns, _OPEN)
     prices = _prices(working, bar, costs)
     if kind == "limit":
         return _limit(working, prices, bar)
@@ -115,7 +118,7 @@ def _prices(working: WorkingOrder, bar: Bar, costs: Costs) -> Prices:
 
 
 def _at_open(prices: Prices, bar: Bar) -> Match:
-    return Match(prices.sign * prices.opened, bar.ts_open_ns, Turn.OPEN)
+    return Match(prices.sign * prices.opened, bar.ts_open_ns, _OPEN)
 
 
 def _inside(price: Decimal, turn: Turn, prices: Prices, bar: Bar) -> Match:

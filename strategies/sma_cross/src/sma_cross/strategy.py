@@ -38,8 +38,8 @@ class SmaCross(Strategy):
         """Two averages per symbol, and what tells of their crossings."""
         params = self.params
         self.price = params.price
-        self.averages = {s: (self.indicator(SMA(params.fast)), self.indicator(SMA(params.slow))) for s in self.symbols}
-        self.crosses = {s: self.indicator(Cross()) for s in self.symbols}
+        averages = {s: (self.indicator(SMA(params.fast)), self.indicator(SMA(params.slow))) for s in self.symbols}
+        self.series = {s: (*averages[s], self.indicator(Cross())) for s in self.symbols}
         if params.warm_up:
             self.warm_up(bars=params.slow)
 
@@ -47,8 +47,9 @@ class SmaCross(Strategy):
         """Follow a crossing."""
         if bar.price != self.price:
             return
-        fast, slow = self.averages[bar.symbol]
-        direction = self.crosses[bar.symbol].update(fast.update(bar.close), slow.update(bar.close))
+        fast, slow, cross = self.series[bar.symbol]
+        close = bar.close
+        direction = cross.update(fast.update(close), slow.update(close))
         if direction:
             crossing = "above" if direction > 0 else "below"
             self.target(bar.symbol, direction * self.params.quantity, reason=f"fast average {crossing} slow")

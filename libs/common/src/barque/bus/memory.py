@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 
-from barque.bus.seats import TOPIC_OF, Handle, Instant, Route, Seat, news, renew
+from barque.bus.seats import TOPIC_OF, Handle, Instant, Ranked, Route, Seat, news, renew
 from barque.bus.stretch import Stretch
 from barque.errors import InvariantError
 from barque.messages import ClockTicked, Message, Topic
@@ -27,7 +27,7 @@ MAX_TURNS = 10_000
 """Turns that one publication may cause; more is two nodes answering each other for ever."""
 
 _CLOCK, _MARKS = Topic.CLOCK, Topic.MARKS
-_CLOCK_RANK = _CLOCK.rank
+_CLOCK_RANK, _MARKS_RANK = _CLOCK.rank, _MARKS.rank
 _rank = itemgetter(0)
 
 
@@ -61,8 +61,9 @@ class MemoryRunner:
         """The newest row of each slot, the newest of all last."""
         self._marks: dict[str, Message] = {}
         """The newest mark of each symbol, the newest of all last."""
-        self._clock = ClockTicked(now_ns=AWAKE)
         self._now_ns = AWAKE
+        self._ranked_clock: Ranked = (_CLOCK_RANK, ClockTicked(now_ns=AWAKE))
+        """As of `_set_clock`."""
         self._home_ns = AWAKE
         """What was held back until then has come home to everybody."""
         self._news = 0
@@ -72,6 +73,7 @@ class MemoryRunner:
         """From whom rows are held back."""
         self._last_sleeper = 0
         """The highest bit of those from whom rows or marks are held back."""
+        self._last_of_marks = max((seat.bit for seat in self._seats if seat.hears_marks), default=0)
         self._quiet = {topic for topic in Topic if not any(topic in seat.reads for seat in self._seats)} | {_MARKS}
         """What may be said without waking anybody: nobody reads it, or whoever does sleeps on it (`_settle` sees to that)."""
         # -- an instant of `play` that has woken somebody
@@ -89,7 +91,7 @@ class MemoryRunner:
         self._rest()
 
     def _put(self, source: str, outputs: Iterable[Output]) -> None:
-        routes = self._routes
+        routes, observe = self._routes, self._observe
         for topic, message in outputs:
             route = routes.get(type(message))
             if route is None or route[0] is not topic:
@@ -97,9 +99,9 @@ class MemoryRunner:
             _, rank, kept, queues, bits = route
             if kept is not None:
                 kept.append(message)
-            if self._observe is not None:
-                self._observe(source, topic, message)
-            if topic is _MARKS and self._running:
+            if observe is not None:
+                observe(source, topic, message)
+            if rank == _MARKS_RANK and self._running:
                 self._hold_mark(message)
             elif bits:
                 ranked = (rank, message)
@@ -113,7 +115,7 @@ class MemoryRunner:
 
     def _rest(self) -> None:
         """Let nodes take turns until nobody has anything to read."""
-        by_bit, running = self._by_bit, self._running
+        by_bit, running, now_ns = self._by_bit, self._running, self._now_ns
         for _ in range(MAX_TURNS):
             waiting = self._waiting
             if not waiting:
@@ -122,14 +124,15 @@ class MemoryRunner:
             self._waiting = waiting ^ bit
             seat = by_bit[bit]
             queue, handlers = seat.queue, seat.handlers
-            if running:
+            if running and (seat.news != self._news or self._instant is not None):
                 self._bring_home(seat, bit)
             if len(queue) > 1:
                 queue.sort(key=_rank)
-            if running and seat.told_ns < self._now_ns:
-                seat.told_ns = self._now_ns
-                place = 0 if not queue or queue[0][0] > _CLOCK_RANK else sum(rank < _CLOCK_RANK for rank, _ in queue)
-                queue.insert(place, (_CLOCK_RANK, self._clock))
+            if seat.told_ns < now_ns:
+                seat.told_ns = now_ns
+                queue.insert(0, self._ranked_clock)
+                if len(queue) > 1 and queue[1][0] < _CLOCK_RANK:
+                    queue.sort(key=_rank)
             said: Sequence[Output] = ()
             for _, message in queue:
                 try:
@@ -165,6 +168,7 @@ class MemoryRunner:
         listeners: list[tuple[Seat, Timed, Handle]] = []
         self.catch_up()
         last_ns, last = self._now_ns, None
+        instant: Instant | None = None
         for at_ns, row in zip(stretch.times, stretch.rows, strict=True):
             if at_ns >= wake_ns:
                 self._hold_row(last_ns, slot, last)
@@ -174,7 +178,6 @@ class MemoryRunner:
                     self._play_instants(source, Stretch(self._topic, (at_ns,), (row,), (slot,)))
                     last_ns, last, wake_ns = at_ns, None, AWAKE
                     continue
-            instant: Instant | None = None
             for seat, timer, handle in listeners:
                 if timer.due_ns <= at_ns:
                     said: Sequence[Output] = self._hear_due(seat, at_ns, (row,))
@@ -188,13 +191,14 @@ class MemoryRunner:
                         self._hold_row(last_ns, slot, last)
                         instant = Instant((row,), (slot,))
                     if self._has_woken(seat, at_ns, instant, said):
-                        last_ns, last, wake_ns = at_ns, None, AWAKE
+                        last_ns, last, wake_ns, instant = at_ns, None, AWAKE, None
                         break
             else:
                 last_ns, last = at_ns, row
                 if instant is not None:
                     self._now_ns, last = at_ns, None
                     self._hold(instant)
+                    instant = None
         self._hold_row(last_ns, slot, last)
 
     def _play_instants(self, source: str, stretch: Stretch) -> None:
@@ -248,21 +252,20 @@ class MemoryRunner:
             self._tell(seat, None)
             if seat.told_ns < self._now_ns:
                 seat.told_ns = self._now_ns
-                self._put(seat.name, seat.hear((self._clock,)))
+                self._put(seat.name, seat.hear((self._ranked_clock[1],)))
         self._rest()
 
     def _settle(self, at_ns: int) -> int:
         """Find out who is awake. Until when the others need not be told the time; `AWAKE`: nothing may be held back."""
         if self._observe is not None:
             return AWAKE
-        topic, rows, wake_ns, last_sleeper = self._topic, self._rows, ASLEEP, 0
+        topic, wake_ns, last_sleeper = self._topic, ASLEEP, self._last_of_marks
         awake: list[Seat] = []
         sleepers: list[Seat] = []
         for seat in self._seats:
-            if seat.fed or at_ns >= seat.until_ns:
-                seat.ask(topic, at_ns)
-            if seat.until_ns < wake_ns:
-                wake_ns = seat.until_ns
+            until_ns = seat.ask(topic, at_ns) if seat.fed or at_ns >= seat.until_ns else seat.until_ns
+            if until_ns < wake_ns:
+                wake_ns = until_ns
             if seat.awake:
                 seat.fed = True  # of the rows that it hears from now on nobody takes notice
                 awake.append(seat)
@@ -270,11 +273,10 @@ class MemoryRunner:
                     self._wake(seat)
             elif seat.hears_rows:
                 sleepers.append(seat)
-                last_sleeper = seat.bit
                 if not seat.asleep:
-                    seat.asleep, seat.rows = True, dict(rows)
-            if seat.hears_marks:
-                last_sleeper = seat.bit
+                    seat.asleep, seat.rows = True, dict(self._rows)
+        if sleepers and sleepers[-1].bit > last_sleeper:
+            last_sleeper = sleepers[-1].bit
         self._awake, self._sleepers, self._last_sleeper = awake, sleepers, last_sleeper
         return wake_ns
 
@@ -286,18 +288,17 @@ class MemoryRunner:
 
     def _set_clock(self, at_ns: int) -> None:
         """It is `at_ns` now."""
-        if self._clock.now_ns != at_ns:
-            self._now_ns, self._clock = at_ns, ClockTicked(now_ns=at_ns)
+        self._now_ns, self._ranked_clock = at_ns, (_CLOCK_RANK, ClockTicked(now_ns=at_ns))
 
     def _run(self, at_ns: int, instant: Instant, speaker: Seat | None = None, said: Sequence[Output] = ()) -> None:
         """An instant that wakes somebody, in the order of turns: because a time has come, or because of what `speaker` said."""
         self._set_clock(at_ns)
-        self._running, self._instant = True, instant
-        self._passed = 0 if speaker is None else speaker.bit
-        if self._passed > self._last_sleeper:  # then whoever sleeps may know of it by now
+        passed = 0 if speaker is None else speaker.bit
+        self._running, self._instant, self._passed = True, instant, passed
+        if passed > self._last_sleeper:  # then whoever sleeps may know of it by now
             self._let_know()
         for seat in self._awake:
-            if seat.bit > self._passed:
+            if seat.bit > passed:
                 seat.queue += [(self._topic.rank, row) for row in instant.rows if type(row) in seat.handlers]
                 self._waiting |= seat.bit
         if speaker is None:
@@ -305,7 +306,8 @@ class MemoryRunner:
         else:
             self._put(speaker.name, said)
         self._rest()
-        self._let_know()
+        if self._instant is not None:
+            self._let_know()
         self._running = False
 
     def _let_know(self) -> None:
@@ -322,12 +324,19 @@ class MemoryRunner:
             self._passed, instant = bit, None
         if instant is None and seat.news == self._news:
             return
-        if seat.heedless and seat.queue and all(type(message) in seat.heedless for _, message in seat.queue):
-            return
+        for _, message in seat.queue:
+            if type(message) not in seat.heedless:
+                break
+        else:
+            if seat.queue:
+                return
         if seat.hears_marks:
             for sleeper in self._sleepers:
-                if sleeper.bit < bit:
+                if sleeper.bit < bit and (sleeper.news != self._news or instant is not None):
                     self._tell(sleeper, instant)
+        elif not seat.asleep:
+            seat.news = self._news
+            return
         self._tell(seat, instant)
 
     def _tell(self, seat: Seat, instant: Instant | None) -> None:
@@ -338,14 +347,14 @@ class MemoryRunner:
             unheard = news(self._marks, seat.marks) if seat.hears_marks else []
             if seat.asleep:
                 unheard += news(self._rows, seat.rows)
-            if unheard:
-                self._say(seat, seat.hear(unheard), self._marks)
+            if unheard and (said := seat.hear(unheard)):
+                self._say(seat, said, self._marks)
         if instant is not None:
             unheard = news(instant.marks, seat.marks) if seat.hears_marks else []
             if seat.asleep:
                 unheard += news(dict(zip(instant.slots, instant.rows, strict=True)), seat.rows)
-            if unheard:
-                self._say(seat, seat.hear(unheard), instant.marks)
+            if unheard and (said := seat.hear(unheard)):
+                self._say(seat, said, instant.marks)
 
     def _say(self, seat: Seat, said: Sequence[Output], marks: dict[str, Message]) -> None:
         """By its promise, marks and nothing else."""
@@ -370,9 +379,9 @@ class MemoryRunner:
             self._news += 1
 
     def _hold(self, instant: Instant) -> None:
-        rows = self._rows
         for slot, row in zip(instant.slots, instant.rows, strict=True):
-            renew(rows, slot, row)
-        for symbol, mark in instant.marks.items():
-            renew(self._marks, symbol, mark)
+            renew(self._rows, slot, row)
+        if instant.marks:
+            for symbol, mark in instant.marks.items():
+                renew(self._marks, symbol, mark)
         self._news += 1

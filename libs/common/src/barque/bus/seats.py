@@ -104,20 +104,20 @@ class Seat:
         reason = f"{type(error).__name__}: {error}"
         return Topic.DEAD, DeadLetter(node=self.name, stream=topic, entry_id="", reason=reason, raw=b"")
 
-    def ask(self, topic: Topic, at_ns: int) -> None:
+    def ask(self, topic: Topic, at_ns: int) -> int:
         """Whether it is awake on rows of `topic`, and until when it is not to be told the time. Of a node that is awake that is
         asked at every instant."""
-        self.fed = False
-        rows_ns = self.sleeps_until(topic) if self.hears_rows else ASLEEP
-        self.awake = rows_ns <= at_ns
-        until_ns = self.marks_until_ns
-        if rows_ns > at_ns:
-            due_ns = self.timer.due_ns
-            if due_ns < rows_ns:
-                rows_ns = due_ns if due_ns > AWAKE else AWAKE
-            if rows_ns < until_ns:
-                until_ns = rows_ns
-        self.until_ns = until_ns
+        until_ns = self.sleeps_until(topic) if self.hears_rows else ASLEEP
+        if until_ns <= at_ns:
+            self.fed, self.awake, self.until_ns = False, True, self.marks_until_ns
+            return self.marks_until_ns
+        due_ns = self.timer.due_ns
+        if due_ns < until_ns:
+            until_ns = due_ns if due_ns > AWAKE else AWAKE
+        if self.marks_until_ns < until_ns:
+            until_ns = self.marks_until_ns
+        self.fed, self.awake, self.until_ns = False, False, until_ns
+        return until_ns
 
 
 class Route(NamedTuple):

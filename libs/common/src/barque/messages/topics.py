@@ -6,8 +6,9 @@ One topic is one stream; its decoder knows exactly the messages that belong ther
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, TypeAlias
 
 import msgspec
@@ -132,14 +133,10 @@ def decode_batch(topic: Topic, body: bytes) -> list[Message]:
 
 def id_of(message: Message) -> str:
     """The id other messages name as their `cause`; a function of the message alone."""
-    if isinstance(message, ClockTicked):
-        return f"clock.{message.now_ns}"
-    for name in ("id", "exec_id", "signal_id", "command_id"):
-        value = getattr(message, name, None)
-        if value is not None:
-            return str(value)
-    if isinstance(message, SubmitOrder):
-        return message.order_id
+    name_it = _NAMED.get(type(message))
+    if name_it is not None:
+        named: str = name_it(message)
+        return named
     key = getattr(message, "order_id", None) or time_of(message)
     return f"{key}.{type(message).__name__}"
 
@@ -147,6 +144,19 @@ def id_of(message: Message) -> str:
 def root_of(message: Message) -> str:
     """The id of the tick or bar that started it all: the message's own `root`, or itself."""
     return getattr(message, "root", "") or id_of(message)
+
+
+def _namer(kind: type) -> Callable[[Any], str] | None:
+    """What reads the id of messages of a type that have one of their own."""
+    if kind is ClockTicked:
+        return lambda clock: f"clock.{clock.now_ns}"
+    if kind is SubmitOrder:
+        return attrgetter("order_id")
+    own = next((name for name in ("id", "exec_id", "signal_id", "command_id") if hasattr(kind, name)), None)
+    return None if own is None else attrgetter(own)
+
+
+_NAMED = {kind: name_it for kinds in MESSAGES.values() for kind in kinds if (name_it := _namer(kind)) is not None}
 
 
 def time_of(message: Message) -> int:

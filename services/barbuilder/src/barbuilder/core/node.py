@@ -30,6 +30,7 @@ from barque.node import ASLEEP, AWAKE, Output, Rank
 NS_PER_MS = 10**6
 NS_PER_S = 10**9
 NOTHING: tuple[Output, ...] = ()
+_CLOCK, _BARS, _MARKS = Topic.CLOCK, Topic.BARS, Topic.MARKS
 QUOTES, TRADES = 0, 1
 """A symbol's channels."""
 
@@ -90,9 +91,9 @@ class BarBuilderNode:
 
         Whoever holds back bars here holds back marks: they are to be let go before anyone acts on a mark.
         """
-        if topic is Topic.CLOCK:
+        if topic is _CLOCK:
             return max(AWAKE, self.due_ns)
-        marks_only = topic is Topic.BARS and not self._routes.lead_to_bars and self._mark_interval_ns < NS_PER_S
+        marks_only = topic is _BARS and not self._routes.lead_to_bars and self._mark_interval_ns < NS_PER_S
         return ASLEEP if marks_only and self.due_ns == FOREVER_NS else AWAKE
 
     def _begin(self, state: State) -> None:
@@ -335,7 +336,7 @@ class BarBuilderNode:
         market.mark_due_ns = (now_ns if market.ticked else mark.ts_event_ns) + self._mark_interval_ns
         market.marked = news
         self._state.counters["marks"] += 1
-        outputs.append((Topic.MARKS, mark))
+        outputs.append((_MARKS, mark))
 
     def _refuse(self, reason: str) -> tuple[Output, ...]:
         self._state.counters[reason] += 1

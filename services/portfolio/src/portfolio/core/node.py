@@ -34,6 +34,8 @@ from portfolio.core.valuation import PositionValue, Prices
 
 NOTHING: Sequence[Output] = ()
 _NAN = float("nan")
+# Members of an enumeration by names of this module: in Python 3.11 `Topic.MARKS` costs as much as five calls.
+_CLOCK, _MARKS, _BARS, _PORTFOLIO = Topic.CLOCK, Topic.MARKS, Topic.BARS, Topic.PORTFOLIO
 _decode = msgspec.msgpack.Decoder(PortfolioState).decode
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -109,9 +111,9 @@ class PortfolioNode:
 
     def sleeps_until(self, topic: Topic) -> int:
         """Time counts when an account is next to be valued; of prices, the latest then."""
-        if topic is Topic.CLOCK:
+        if topic is _CLOCK:
             return self.due_ns
-        return ASLEEP if topic is Topic.MARKS or topic is Topic.BARS else AWAKE
+        return ASLEEP if topic is _MARKS or topic is _BARS else AWAKE
 
     def snapshot(self) -> bytes:
         """The whole state as MessagePack."""
@@ -128,8 +130,12 @@ class PortfolioNode:
 
     def _next_due_ns(self) -> int:
         """When the first of the accounts is to be valued."""
-        due_ns = self._state.due_ns
-        return min([due_ns.get(name, AWAKE) for name in self._currencies], default=ASLEEP)
+        dues_ns, first_ns = self._state.due_ns, ASLEEP
+        for name in self._currencies:
+            due_ns = dues_ns.get(name, AWAKE)
+            if due_ns < first_ns:
+                first_ns = due_ns
+        return first_ns
 
     def _see_mark(self, mark: Mark) -> Sequence[Output]:
         if mark.symbol in self._instruments:
@@ -215,7 +221,7 @@ class PortfolioNode:
         position = account.book(instrument, fill)
         state.count("fills_booked")
         changed = _said(position, fill.account, fill.strategy_id, instrument, fill)
-        return [(Topic.PORTFOLIO, changed), *self._mark(fill.account, max(state.now_ns, fill.ts_event_ns))]
+        return [(_PORTFOLIO, changed), *self._mark(fill.account, max(state.now_ns, fill.ts_event_ns))]
 
     def _mark(self, name: str, ts_ns: int, only_changes: bool = False) -> list[Output]:
         state = self._state
@@ -240,7 +246,7 @@ class PortfolioNode:
             unrealised_pnl=worth.unrealised,
             realised_pnl=worth.realised,
         )
-        return [(Topic.PORTFOLIO, marked)]
+        return [(_PORTFOLIO, marked)]
 
     def _warn_once(self, text: str) -> list[Output]:
         if text in self._state.warned:

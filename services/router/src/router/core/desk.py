@@ -30,6 +30,7 @@ from router.core.orders import TERMS, cancel_of
 from router.core.state import OpenOrder, RouterState
 
 Request: TypeAlias = SubmitOrder | CancelOrder | ModifyOrder
+_ORDERS = Topic.ORDERS
 
 
 class Desk:
@@ -55,7 +56,7 @@ class Desk:
                     state.orders[request.order_id].asked = request
                     rates.sent(request.strategy_id)
                 self.advance(request)
-            said.append((Topic.ORDERS, request))
+            said.append((_ORDERS, request))
         return said
 
     def withdraw(self, requests: Iterable[CancelOrder | ModifyOrder]) -> list[Output]:

@@ -68,6 +68,7 @@ class OrderEvent(StrEnum):
 
 
 _S, _E = OrderState, OrderEvent
+_PARTIALLY_FILLED, _FILLED = _S.PARTIALLY_FILLED, _E.FILLED
 
 FINAL = (_S.FILLED, _S.CANCELLED, _S.REJECTED, _S.EXPIRED)
 LIVE = tuple(state for state in OrderState if state not in FINAL)
@@ -113,7 +114,7 @@ def after(state: OrderState, event: OrderEvent, traded: bool = False) -> OrderSt
     to = TABLE.get((state, event))
     if to is None:
         return state
-    if traded or state is _S.PARTIALLY_FILLED:
+    if traded or state is _PARTIALLY_FILLED:
         return _TRADED.get(to, to)
     return to
 
@@ -135,7 +136,7 @@ def event_of(message: Message, quantity: Decimal, filled: Decimal) -> OrderEvent
     """What `message` means for an order of `quantity`, of which `filled` has traded, a `Fill` itself included."""
     kind = type(message)
     if kind is Fill:
-        return OrderEvent.FILLED if filled >= quantity else OrderEvent.PART_FILLED
+        return _FILLED if filled >= quantity else OrderEvent.PART_FILLED
     if kind is OrderModified:
         return OrderEvent.FILLED if filled >= message.quantity else OrderEvent.MODIFIED
     if kind in (CancelRejected, ModifyRejected) and message.reason is RejectReason.UNKNOWN_ORDER:

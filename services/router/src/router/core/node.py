@@ -61,6 +61,7 @@ from router.core.wishes import Decision, Wishes
 _decode = msgspec.msgpack.Decoder(RouterState).decode
 _encode = msgspec.msgpack.Encoder().encode
 _NOTHING: tuple[Output, ...] = ()
+_MARKS, _CLOCK = Topic.MARKS, Topic.CLOCK
 
 
 class RouterNode:
@@ -90,9 +91,9 @@ class RouterNode:
 
     def sleeps_until(self, topic: Topic) -> int:
         """Marks only overwrite one another; time counts when a breaker is to be reset, and always where one listens for data."""
-        if topic is not Topic.MARKS and topic is not Topic.CLOCK:
+        if topic is not _MARKS and topic is not _CLOCK:
             return AWAKE
-        if topic is Topic.CLOCK:
+        if topic is _CLOCK:
             return self.due_ns
         return AWAKE if self._risk.staleness.watches else ASLEEP
 
@@ -131,7 +132,6 @@ class RouterNode:
             ModifyRequest: self._modify_request,
             Fill: reports.fill,
             EquityMarked: reports.equity,
-            PositionChanged: reports.position,
             AccountSnapshot: reports.account,
             ReconciliationReport: reports.reconciliation,
             Halt: commands.halt,
@@ -141,6 +141,8 @@ class RouterNode:
             Flatten: commands.flatten,
             SetLimit: commands.set_limit,
         }
+        if self._risk.losses.need_prices:
+            self.handlers[PositionChanged] = reports.position
         self.handlers |= dict.fromkeys((OrderRejected, CancelRejected, ModifyRejected), reports.refused)
         self.handlers |= dict.fromkeys((OrderAccepted, OrderModified, OrderCancelled, OrderExpired, OrderUnknown), reports.event)
 

@@ -30,6 +30,8 @@ TERMS = ("limit_price", "stop_price", "trail_amount")
 """Prices of an order at work."""
 _RUNG = {"stop_loss": 0, "limit_price": 1, "stop_price": 1, "take_profit": 2}
 """Prices of a bracket from its worst to its best."""
+_DIGEST = blake2b(digest_size=10)
+"""To be copied: that is cheaper than making one."""
 
 
 def order_id_of(cause: str, leg: str) -> str:
@@ -38,7 +40,9 @@ def order_id_of(cause: str, leg: str) -> str:
     >>> order_id_of("s1/EURUSD.1m.bid.0/0", "entry")
     'b058df693640750e3d45'
     """
-    return blake2b(f"{cause}|{leg}".encode(), digest_size=10).hexdigest()
+    digest = _DIGEST.copy()
+    digest.update(f"{cause}|{leg}".encode())
+    return digest.hexdigest()
 
 
 def entry_order(
@@ -66,16 +70,15 @@ def entry_order(
         side=size.side,
         quantity=size.quantity,
         order_type=signal.order_type,
-        limit_price=prices.get("limit_price"),
-        stop_price=prices.get("stop_price"),
         time_in_force=signal.time_in_force,
         valid_until_ns=signal.valid_until_ns,
         tag=signal.tag,
         reason=signal.reason,
-        trail_amount=prices.get("trail_amount"),
         closes=size.closes,
         checks=checks,
     )
+    if prices:
+        entry = msgspec.structs.replace(entry, **{name: price for name, price in prices.items() if name in TERMS})
     return (_bracket_fault(signal, entry, prices) if brackets else None) or entry
 
 

@@ -45,7 +45,8 @@ class OpenOrder(msgspec.Struct, kw_only=True):
     @property
     def remaining(self) -> Decimal:
         """Contracts that may still trade."""
-        return max(self.quantity - self.filled, ZERO)
+        remaining = self.quantity - self.filled
+        return remaining if remaining > ZERO else ZERO
 
 
 class Trip(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,11 +12,13 @@ from typing import Any
 
 from barque.errors import StrategyError, nearest
 from barque.instruments import Instrument
-from barque.messages import Alert, EquityMarked, Message, SetupChanged, Topic, id_of, root_of
+from barque.messages import Alert, EquityMarked, Message, SetupChanged, Topic, id_of
 from barque.messages.control import Severity
 from barque.node import Output
 from barque.strategy import OpenOrder, Wish
 from strategy_host.core.state import ZERO, StrategyNodeState
+
+_SIGNALS = Topic.SIGNALS
 
 
 class StrategyDesk:
@@ -97,7 +99,7 @@ class StrategyDesk:
                 ts_event_ns=state.now_ns,
                 **fields,
             )
-            self.tray.append((Topic.SIGNALS, wish))
+            self.tray.append((_SIGNALS, wish))
         return wish_id
 
     def notify(self, text: str, severity: Severity) -> None:
@@ -113,4 +115,5 @@ class StrategyDesk:
         """What is wished from now on is caused by `message`."""
         if self.message is None:
             raise StrategyError("setup cannot trade; wish for it in on_start or a later hook")
-        self._named, self._cause, self._root = self.message, id_of(self.message), root_of(self.message)
+        cause = id_of(self.message)
+        self._named, self._cause, self._root = self.message, cause, getattr(self.message, "root", "") or cause

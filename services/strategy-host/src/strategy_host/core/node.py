@@ -56,6 +56,7 @@ Hook: TypeAlias = Callable[[Any], None]
 Listener: TypeAlias = Callable[[Any], Sequence[Output]]
 
 NOTHING: Sequence[Output] = ()
+_CLOCK, _BARS = Topic.CLOCK, Topic.BARS
 
 
 def _keep(state: StrategyNodeState, event: CancelRejected | ModifyRejected) -> None:
@@ -128,10 +129,10 @@ class StrategyNode:
 
     def sleeps_until(self, topic: Topic) -> int:
         """See `barque.node.Sleeper`: the clock counts from the next schedule on, bars only for a strategy that hears them."""
-        if topic is Topic.CLOCK:
+        if topic is _CLOCK:
             return self.due_ns
         deaf = self._state.started and (self._bar_hook is None or self._state.failure)
-        return ASLEEP if topic is Topic.BARS and deaf else AWAKE
+        return ASLEEP if topic is _BARS and deaf else AWAKE
 
     @property
     def handlers(self) -> Mapping[type, Listener]:
@@ -171,12 +172,12 @@ class StrategyNode:
         intervals = self._watched.get(bar.symbol)
         if intervals is None or bar.interval not in intervals:
             return NOTHING
-        state = self._state
+        state, desk, hook = self._state, self._desk, self._bar_hook
         if state.warmed and state.is_warmed(bar):
             return NOTHING
-        if bar.ts_close_ns > state.now_ns:
-            state.now_ns = bar.ts_close_ns
-        hook, desk = self._bar_hook, self._desk
+        now_ns = bar.ts_close_ns
+        if now_ns > state.now_ns:
+            state.now_ns = now_ns
         if hook is None or state.failure or not state.started:
             return self._tell(hook, bar)
         desk.message = bar
@@ -184,11 +185,7 @@ class StrategyNode:
             hook(bar)
         except (Exception, Overrun) as error:
             self._pause(error)
-        tray = desk.tray
-        if not tray:
-            return NOTHING
-        desk.tray = []
-        return tray
+        return self._take() if desk.tray else NOTHING
 
     def _watches(self, bar: Bar) -> bool:
         return bar.interval in self._watched.get(bar.symbol, ())

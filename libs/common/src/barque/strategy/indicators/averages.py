@@ -35,10 +35,10 @@ class SMA(ScalarIndicator):
 
     def update(self, x: float) -> float | None:
         """Take in `x`; the new value."""
-        window = self.window
+        window, length = self.window, self.length
         window.append(x)
         if len(window) < self.full:
-            self.value = value = self.value + (x - window[~self.length]) / self.length  # type: ignore[operator]
+            self.value = value = self.value + (x - window[~length]) / length  # type: ignore[operator]
             return value
         return self._renew()
 

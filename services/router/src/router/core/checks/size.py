@@ -105,7 +105,7 @@ class PositionNotional:
 def notional_of(proposal: Proposal, quantity: Decimal, prices: Prices) -> Decimal | None:
     """Value of `quantity` contracts at the latest mark, else at the order's limit, in the instrument's currency."""
     price = prices.find(proposal.order.symbol) or proposal.order.limit_price
-    return None if price is None else proposal.instrument.notional(price, max(quantity, ZERO))
+    return None if price is None else proposal.instrument.notional(price, quantity if quantity > ZERO else ZERO)
 
 
 def no_price(proposal: Proposal, name: str, most: Decimal) -> Refusal:
