@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-from datetime import datetime
 from pathlib import Path
 
 from tests.support.books import rows, running_book, wait_finished
 from tests.support.configs import eurusd_ticks
-from tests.support.data import data_file
-
-
-def vendor_bars(path: Path) -> dict[tuple[str, int], tuple[float, ...]]:
-    """(price, ts_open_ns) -> open, high, low, close, as the vendor publishes them."""
-    found = {}
-    with gzip.open(path, "rt", newline="") as file:
-        for row in csv.DictReader(file):
-            ts_open_ns = int(datetime.fromisoformat(row["timestamp"]).timestamp()) * 1_000_000_000
-            for price in ("bid", "ask"):
-                found[price, ts_open_ns] = tuple(float(row[f"{price}_{part}"]) for part in ("open", "high", "low", "close"))
-    return found
+from tests.support.data import data_file, vendor_bars
 
 
 def test_every_bar_in_postgres_equals_the_vendors_and_there_is_no_other(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import os
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 
@@ -27,3 +29,25 @@ def first_rows(source: Path, rows: int, folder: Path) -> Path:
     with gzip.open(source, "rt") as file:
         path.write_text("".join(islice(file, rows + 1)))
     return path
+
+
+def vendor_bars(path: Path) -> dict[tuple[str, int], tuple[float, ...]]:
+    """(price, ts_open_ns) -> open, high, low, close, as the vendor publishes them."""
+    found = {}
+    with gzip.open(path, "rt", newline="") as file:
+        for row in csv.DictReader(file):
+            ts_open_ns = int(datetime.fromisoformat(row["timestamp"]).timestamp()) * 1_000_000_000
+            for price in ("bid", "ask"):
+                found[price, ts_open_ns] = tuple(float(row[f"{price}_{part}"]) for part in ("open", "high", "low", "close"))
+    return found
+
+
+def vendor_ticks(path: Path) -> list[tuple[int, float, float]]:
+    """(ts_event_ns, bid, ask), oldest first, as the vendor recorded them."""
+    with gzip.open(path, "rt", newline="") as file:
+        return [(_ns(row["timestamp"]), float(row["bid"]), float(row["ask"])) for row in csv.DictReader(file)]
+
+
+def _ns(text: str) -> int:
+    at = datetime.fromisoformat(text)
+    return int(at.replace(microsecond=0).timestamp()) * 1_000_000_000 + at.microsecond * 1_000

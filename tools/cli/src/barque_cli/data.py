@@ -65,6 +65,31 @@ def import_(
         data_work.show_imports(results)
 
 
+@app.command()
+def fetch(
+    symbol: SymbolOption,
+    source: Annotated[str, typer.Option("--source", help="The broker: ibkr or mt5.")],
+    from_: FromOption,
+    to: ToOption = "",
+    archive: ArchiveOption = ARCHIVE,
+    kind: Annotated[str, typer.Option("--kind", help="bars, quotes or trades.")] = "bars",
+    interval: IntervalOption = "1m",
+    price: PriceOption = "bid",
+    conflicts: Annotated[str, typer.Option(help="Other values there already: keep them, replace, or refuse.")] = "keep",
+    config: ConfigOption = CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """A broker's history into the archive, as fast as it lets us; repeated, it goes on where it was."""
+    from barque_cli import data_work
+
+    wanted = data_work.Wanted(symbol, kind, interval, price, data_work.span(from_, to))
+    result = data_work.fetch_one(archive, source, wanted, conflicts, config)
+    if as_json:
+        print(json.dumps(result, indent=2))
+    else:
+        data_work.show_fetch(result)
+
+
 @app.command("list")
 def list_(
     archive: ArchiveOption = ARCHIVE,

@@ -6,11 +6,13 @@ Not:  reading, merging or judging data (`barque_archive`).
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -20,9 +22,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from barque.calendars import calendar as calendar_of
-from barque.config import CommonConfig, load_common, read_file
+from barque.config import CommonConfig, LogConfig, load_common, read_file
 from barque.errors import ConfigError, nearest
+from barque.intervals import interval_of
+from barque.live_feed.source import HistoryQuery
 from barque.messages.market import PriceType
+from barque.observability.logs import configure
 from barque_archive import sources
 from barque_archive.archive import Archive, SeriesFacts
 from barque_archive.audit import Expectations, Report, audit
@@ -36,6 +41,7 @@ from barque_archive.rows import Label
 from barque_archive.series import Series, SeriesKind
 from barque_archive.sources import Source
 from barque_archive.times import TimeFormat, Twice, iso, time_ns
+from barque_cli import fetching
 
 console = Console(stderr=True, highlight=False)
 
@@ -163,6 +169,44 @@ def show_imports(results: Sequence[dict[str, Any]]) -> None:
             )
         for why, count in each["left_out"].items():
             console.print(f"  [yellow]left out {count:,}[/yellow]: {why} ({each['examples'][why]})", soft_wrap=True)
+
+
+# -- fetch -----------------------------------------------------------------------------------------------------------------
+
+
+def fetch_one(root: Path, source: str, wanted: Wanted, conflicts: str, config: Path) -> dict[str, Any]:
+    """A broker's history of one series; raises `ConfigError` naming the option."""
+    policy = cast(Conflicts, _one_of("--conflicts", conflicts, Conflicts))
+    kind, price = wanted.series_kind or "bars", wanted.price_type or "bid"
+    if not interval_of(wanted.interval).is_time:
+        raise ConfigError(f"option --interval: brokers have bars of time, such as 1m, not '{wanted.interval}'")
+    from_ns, to_ns = wanted.span[0], wanted.span[1] or time.time_ns()
+    if from_ns is None or from_ns >= to_ns:
+        raise ConfigError("option --from: a time in the past is needed")
+    raw = read_file(config, os.environ)
+    instrument = load_common(raw).instrument(wanted.symbol)
+    query = HistoryQuery(
+        symbol=wanted.symbol, kind=kind, from_ns=from_ns, to_ns=min(to_ns, time.time_ns()), interval=wanted.interval, price=price
+    )
+    configure(LogConfig(level="warning"), service="fetch")
+    opened = fetching.open_history(source, raw, [instrument], wanted.symbol)
+    with _progress(f"{source}: {wanted.symbol}") as progress:
+
+        def tell(fraction: float, so_far: fetching.Fetched) -> None:
+            progress(fraction)
+            if not console.is_terminal:
+                console.print(f"{source}: {wanted.symbol}: {fraction:.0%}, {so_far.rows:,} rows")
+
+        result = asyncio.run(fetching.fetch(root, opened, query, policy, tell))
+    return {"source": source, "symbol": wanted.symbol, **asdict(result)}
+
+
+def show_fetch(result: dict[str, Any]) -> None:
+    """One line."""
+    there = f"; {result['skipped']:,} pieces were there already" if result["skipped"] else ""
+    console.print(
+        f"{result['source']}: {result['rows']:,} rows of {result['symbol']}, {result['added']:,} added{there}", soft_wrap=True
+    )
 
 
 # -- list, export, prune ---------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import structlog
 from ib_async import BarData
 
@@ -89,11 +90,15 @@ class IbkrSource:
 
     name = "ibkr"
 
-    def __init__(self, feed: FeedIbkrConfig, config: IbkrConfig, instruments: Sequence[Instrument]) -> None:
-        """Raises `ConfigError`."""
-        self._config = config
+    def __init__(
+        self, feed: FeedIbkrConfig, config: IbkrConfig, instruments: Sequence[Instrument], asked: Sequence[str] = ()
+    ) -> None:
+        """`asked`: symbols of which only the past is wanted. Raises `ConfigError`."""
         self._streams = {stream.subscription.key: stream for stream in streams_of(feed, instruments)}
         self.subscriptions = [stream.subscription for stream in self._streams.values()]
+        listened = {stream.subscription.symbol for stream in self._streams.values()} | set(asked)
+        self._config = config = _only(config, listened)
+        instruments = [each for each in instruments if each.symbol in listened]
         self._hours: Mapping[str, Calendar] = {each.symbol: calendar(each.calendar) for each in instruments}
         self._contracts = ContractBook(config, instruments)
         taps: dict[str, Tap] = {
@@ -450,6 +455,19 @@ class IbkrSource:
 def open_source(raw: Mapping[str, Any], instruments: Sequence[Instrument]) -> IbkrSource:
     """As `barque.live_feed.source.OpenSource`: reads `[feed_ibkr]` and `[ibkr]`."""
     return IbkrSource(load_section(raw, "feed_ibkr", FeedIbkrConfig), load_section(raw, "ibkr", IbkrConfig), instruments)
+
+
+def open_history(raw: Mapping[str, Any], instruments: Sequence[Instrument], symbol: str) -> IbkrSource:
+    """For questions about the past alone, with the client id of probes, so that a feed may run beside it."""
+    config = load_section(raw, "ibkr", IbkrConfig)
+    probing = msgspec.structs.replace(config, feed_client_id=config.probe_client_id, probe_client_id=config.feed_client_id)
+    return IbkrSource(FeedIbkrConfig(), probing, instruments, (symbol,))
+
+
+def _only(config: IbkrConfig, symbols: Set[str]) -> IbkrConfig:
+    """Without contracts that are not listened to: what is wrong with those is no affair of ours."""
+    contracts = tuple(each for each in config.contracts if each.symbol in symbols)
+    return msgspec.structs.replace(config, contracts=contracts)
 
 
 def _client(link: Link) -> Any:

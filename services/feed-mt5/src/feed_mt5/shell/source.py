@@ -279,6 +279,11 @@ def open_source(raw: Mapping[str, Any], instruments: Sequence[Instrument]) -> Mt
     return Mt5Source(load_section(raw, "feed_mt5", FeedMt5Config), load_section(raw, "mt5", Mt5Config), instruments)
 
 
+def open_history(raw: Mapping[str, Any], instruments: Sequence[Instrument], symbol: str) -> Mt5Source:
+    """For questions about the past alone."""
+    return Mt5Source(FeedMt5Config(symbols=(symbol,)), load_section(raw, "mt5", Mt5Config), instruments)
+
+
 def _of(kind: DataKind, rows: Rows) -> Rows:
     return messages.rows_of("trades" if kind == "trades" else "quotes", rows)
 
