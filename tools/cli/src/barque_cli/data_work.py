@@ -7,6 +7,7 @@ Not:  reading, merging or judging data (`barque_archive`).
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 import time
@@ -17,17 +18,17 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 import msgspec
+import structlog
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from barque.calendars import calendar as calendar_of
-from barque.config import CommonConfig, LogConfig, load_common, read_file
+from barque.config import CommonConfig, load_common, read_file
 from barque.errors import ConfigError, nearest
 from barque.intervals import interval_of
 from barque.live_feed.source import HistoryQuery
 from barque.messages.market import PriceType
-from barque.observability.logs import configure
 from barque_archive import sources
 from barque_archive.archive import Archive, SeriesFacts
 from barque_archive.audit import Expectations, Report, audit
@@ -188,9 +189,8 @@ def fetch_one(root: Path, source: str, wanted: Wanted, conflicts: str, config: P
     query = HistoryQuery(
         symbol=wanted.symbol, kind=kind, from_ns=from_ns, to_ns=min(to_ns, time.time_ns()), interval=wanted.interval, price=price
     )
-    configure(LogConfig(level="warning"), service="fetch")
     opened = fetching.open_history(source, raw, [instrument], wanted.symbol)
-    with _progress(f"{source}: {wanted.symbol}") as progress:
+    with _warnings_on_stderr(), _progress(f"{source}: {wanted.symbol}") as progress:
 
         def tell(fraction: float, so_far: fetching.Fetched) -> None:
             progress(fraction)
@@ -199,6 +199,20 @@ def fetch_one(root: Path, source: str, wanted: Wanted, conflicts: str, config: P
 
         result = asyncio.run(fetching.fetch(root, opened, query, policy, tell))
     return {"source": source, "symbol": wanted.symbol, **asdict(result)}
+
+
+@contextmanager
+def _warnings_on_stderr() -> Iterator[None]:
+    """What the session with the broker logs, unless it is only information; standard output is for results."""
+    before = structlog.get_config()
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
 
 
 def show_fetch(result: dict[str, Any]) -> None:
