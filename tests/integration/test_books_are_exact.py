@@ -5,6 +5,7 @@ Exact to the last decimal: positions, cost, profit by average cost and by FIFO, 
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from collections.abc import Sequence
@@ -16,10 +17,13 @@ import asyncpg
 import msgspec
 import pytest
 
+from barque.bus.ledger import LedgerRunner
 from barque.bus.ledger_row import lock_key
-from barque.config import CommonConfig, PostgresConfig
+from barque.bus.redis_bus import RedisBus
+from barque.config import BookConfig, CommonConfig, PostgresConfig
 from barque.errors import BusUnavailable
-from barque.messages import Fill
+from barque.messages import Fill, PositionChanged, Topic
+from barque.observability.health import Health
 from barque.postgres.pool import connect_one
 from barque.postgres.projector import Handled, Scope
 from portfolio.config import AccountConfig, PortfolioConfig
@@ -28,7 +32,9 @@ from portfolio.core.state import PortfolioState
 from portfolio.shell.projector import PortfolioProjector
 from portfolio.shell.rebuild import Rebuild
 from tests.support.builders import NS, T0, a_mark, clock
+from tests.support.driving import OPTIONS, at_rest, publish, said
 from tests.support.fill_storm import ACCOUNTS, Storm, instruments, storm
+from tests.support.servers import begin_book
 
 SCOPE = Scope(book="main", lineage="l1", node="portfolio", epoch=1)
 
@@ -206,6 +212,46 @@ async def test_the_journal_is_only_added_to_and_balances(connection: asyncpg.Con
 
 async def begin(connection: asyncpg.Connection) -> None:
     await connection.execute("INSERT INTO books (book, lineage) VALUES ('main', 'l1')")
+
+
+async def test_books_over_streams_are_exact_though_the_portfolio_is_killed_on_the_way(
+    bus: RedisBus, connection: asyncpg.Connection, database: PostgresConfig
+) -> None:
+    """The runner itself: entries of chance sizes, six processes that end in the middle of what they do, then one that stays."""
+    await begin_book(bus, connection)
+    expected, chance = storm(7, 600, far=150), random.Random(7)
+    told = list(expected.told)
+    batches = []
+    while told:
+        size = chance.randint(1, 15)
+        batches.append(told[:size])
+        del told[:size]
+    await publish(bus, Topic.CLOCK, [[clock(T0)]], feed="feed.clock")
+    kills = 0
+    for number in range(7):
+        node, own, stop = new_node(), bus.another(lockstep=True), asyncio.Event()
+        runner = LedgerRunner(node, PortfolioProjector(node), own, database, OPTIONS, Health("test"))
+        task = asyncio.create_task(runner.run(stop))
+        share = batches[number * len(batches) // 7 : (number + 1) * len(batches) // 7]
+        await publish(bus, Topic.FILLS, share, feed="sender.test")
+        if number < 6:
+            await asyncio.sleep(chance.uniform(0.05, 0.4))
+            kills += not task.done()
+            task.cancel()
+            await asyncio.wait((task,), timeout=5)
+        else:
+            await at_rest(bus, "portfolio")
+            stop.set()
+            await asyncio.wait_for(task, 20)
+        await own.close()
+    assert kills == 6
+    await compare(connection, node, expected)
+    config = CommonConfig(book=BookConfig(name=bus.book), instruments=tuple(instruments()))
+    checked = await Rebuild(connection, config, PortfolioConfig(accounts=ACCOUNT_CONFIGS)).check()
+    assert [each for each in checked.differences if each.table != "equity"] == []
+    marked = [m for m in await said(bus, Topic.PORTFOLIO) if isinstance(m, PositionChanged)]
+    last = {(m.account, m.strategy_id, m.symbol): m.quantity for m in marked}
+    assert last == {key: holding.quantity for key, holding in expected.independent_book().holdings.items()}
 
 
 @pytest.mark.slow

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 from pathlib import Path
 
 import asyncpg
 import httpx
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -29,6 +30,9 @@ from barque.observability.health import Health
 from barque.postgres.projector import Handled, Scope
 from barque.postgres.reports import write_reports
 from barque.why import Story, why
+from barque_archive.columns import MarketColumns, QuoteColumns
+from barque_archive.importing import import_into
+from barque_archive.series import Series
 from barque_cli.main import app as command
 from gateway.app import create_app
 from gateway.config import GatewayConfig
@@ -174,6 +178,39 @@ async def test_the_command_tells_it_and_says_what_it_does_not_know(
     assert [step["id"] for step in json.loads(told.output)["steps"]] == [name for _, name in WHOLE]
     told = await asyncio.to_thread(CliRunner().invoke, command, ["why", "x1", "--config", str(config)])
     assert "knows no execution, order or signal 'x1'" in str(told.exception)
+
+
+async def test_old_ticks_come_from_the_archive(
+    booked: RedisBus, database: PostgresConfig, valkey: RedisConfig, tmp_path: Path
+) -> None:
+    await booked.call("DEL", *(booked.stream(topic) for topic in Topic))
+    quotes = QuoteColumns(
+        symbol="EURUSD",
+        ts_event_ns=np.array([tick.ts_event_ns for tick in TICKS]),
+        bid=np.array([tick.bid for tick in TICKS]),
+        ask=np.array([tick.ask for tick in TICKS]),
+        bid_size=np.zeros(len(TICKS)),
+        ask_size=np.zeros(len(TICKS)),
+    )
+
+    class Source:
+        series = (Series("EURUSD", "quotes"),)
+        fraction = 1.0
+
+        def __iter__(self) -> Iterator[MarketColumns]:
+            yield quotes
+
+    import_into(tmp_path / "archive", Source())
+    config = tmp_path / "barque.toml"
+    config.write_text(
+        f'[book]\nname = "{booked.book}"\n[postgres]\nurl = "{database.url}"\npassword_file = "{database.password_file}"\n'
+        f'[redis]\nurl = "{valkey.url}"\npassword_file = "{valkey.password_file}"\n'
+        '[portfolio.archive]\npath = "archive"\nticks = true\n'
+    )
+    told = await asyncio.to_thread(CliRunner().invoke, command, ["why", "o7-1", "--json", "--config", str(config)])
+    story = json.loads(told.output)
+    assert [(step["id"], step["found_in"]) for step in story["steps"][:2]] == [(name, "archive") for _, name in WHOLE[:2]]
+    assert story["missing"] == []
 
 
 async def test_the_api_tells_it_and_answers_404_for_an_unknown_id(

@@ -10,7 +10,7 @@ Needs the extra `barque[postgres]`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -40,7 +40,7 @@ LOOK_BACK = 20_000
 PAGE = 1_000
 Kind = Literal["execution", "order", "signal"]
 Stage = Literal["ticks", "bar", "clock", "cause", "signal", "order", "event", "rejection", "fill"]
-Place = Literal["ledger", "streams", "id"]
+Place = Literal["ledger", "streams", "archive", "id"]
 _STAGES: tuple[Stage, ...] = ("ticks", "bar", "clock", "cause", "signal", "order", "rejection", "event", "fill")
 _KINDS: dict[str, type] = {kind.__name__: kind for kinds in MESSAGES.values() for kind in kinds}
 _PRICES = frozenset({"bid", "ask", "mid", "last"})
@@ -89,9 +89,13 @@ class Heard(msgspec.Struct, frozen=True):
 
 Found: TypeAlias = dict[str, Heard]
 """By `key_of`."""
+Ticks: TypeAlias = Callable[[str, int, int], Iterable[Message]]
+"""Quotes and trades of a symbol with times in [from, to], where they are kept besides the streams."""
 
 
-async def why(ledger: Reader, bus: RedisBus | None, book: str, lineage: str, name: str) -> Story | None:
+async def why(
+    ledger: Reader, bus: RedisBus | None, book: str, lineage: str, name: str, archive: Ticks | None = None
+) -> Story | None:
     """The story of `name`: an `exec_id`, an `order_id` or a signal's id; None where nobody has heard of it."""
     missing: list[str] = []
     said = _Said(ledger, book, lineage)
@@ -110,7 +114,7 @@ async def why(ledger: Reader, bus: RedisBus | None, book: str, lineage: str, nam
         (each.message for each in found.values() if isinstance(each.message, Signal | CancelRequest | ModifyRequest)), None
     )
     if wish is not None:
-        await _market(said, bus, wish, found, missing)
+        await _market(said, _Prices(bus, archive), wish, found, missing)
     elif signal_id:
         missing.append(f"the wish {signal_id}: it is neither in the ledger nor on the streams (a command has none)")
     if order_id and not orders:
@@ -182,27 +186,25 @@ def _key_of(message: Message) -> str:
 # -- the market ------------------------------------------------------------------------------------------------------------
 
 
-async def _market(said: _Said, bus: RedisBus | None, wish: Message, found: Found, missing: list[str]) -> None:
+async def _market(said: _Said, prices: _Prices, wish: Message, found: Found, missing: list[str]) -> None:
     """The bar and the ticks that the wish came of."""
     bars = [name for name in dict.fromkeys((wish.cause, wish.root)) if bar_key(name) is not None]
     for name in bars:
-        heard = await said.bar(name) or await _bar_on_stream(bus, name)
+        heard = await said.bar(name) or await prices.bar(name)
         if heard is None:
             missing.append(f"bar {name}: it is not in the ledger (see its retention) nor on the stream")
         else:
             _take(found, heard)
     seen = [each.message for each in found.values() if isinstance(each.message, Bar)]
-    span = (seen[0].ts_open_ns, seen[0].ts_close_ns) if seen else None
-    tick = tick_key(wish.root) or (tick_key(seen[0].root) if seen else None)
-    if tick is None and span is None:
-        return
-    symbol = tick[0] if tick is not None else wish.symbol
-    first_ns, last_ns = span or (tick[1], tick[1]) if tick is not None else span or (0, 0)
-    last_ns = max(last_ns, tick[1]) if tick is not None else last_ns
-    ticks = await _ticks_on_stream(bus, symbol, first_ns, last_ns)
-    for heard in ticks:
-        found[f"tick {len(found)}"] = heard
-    if not ticks and (tick is not None or (seen and seen[0].tick_count)):
+    tick = tick_key(wish.root)
+    if tick is None and not any(bar.tick_count for bar in seen):
+        return  # no tick has part in it
+    symbol, at_ns = tick or (wish.symbol, seen[0].ts_open_ns)
+    span = (min(at_ns, seen[0].ts_open_ns), max(at_ns, seen[0].ts_close_ns)) if seen else (at_ns, at_ns)
+    ticks = await prices.ticks(symbol, *span)
+    for number, heard in enumerate(ticks):
+        found[f"tick {number}"] = heard
+    if not ticks:
         missing.append(f"ticks of {symbol}: not on the stream any more; an archive has them, if `portfolio.archive.ticks` is on")
 
 
@@ -278,26 +280,35 @@ async def _backwards(bus: RedisBus, topic: Topic) -> AsyncIterator[Heard]:
         until = f"({page[0].entry_id}"
 
 
-async def _bar_on_stream(bus: RedisBus | None, name: str) -> Heard | None:
-    if bus is not None:
-        with suppress(BusUnavailable):
-            async for heard in _backwards(bus, Topic.BARS):
-                if isinstance(heard.message, Bar) and heard.message.id == name:
-                    return heard
-    return None
+class _Prices:
+    """Market data outside the ledger: on the streams, and ticks in an archive."""
 
+    def __init__(self, bus: RedisBus | None, archive: Ticks | None) -> None:
+        self._bus = bus
+        self._archive = archive
 
-async def _ticks_on_stream(bus: RedisBus | None, symbol: str, first_ns: int, last_ns: int) -> list[Heard]:
-    """The first and the last tick of the span, and how many there were between."""
-    ticks: list[Heard] = []
-    if bus is not None:
-        with suppress(BusUnavailable):
-            async for heard in _backwards(bus, Topic.TICKS):
-                tick = heard.message
-                if isinstance(tick, Quote | Trade) and tick.symbol == symbol and first_ns <= tick.ts_event_ns <= last_ns:
-                    ticks.append(heard)
-    ticks.sort(key=lambda heard: time_of(heard.message))
-    return ticks if len(ticks) <= 2 else [ticks[0], ticks[-1]]
+    async def bar(self, name: str) -> Heard | None:
+        """A bar by its id."""
+        if self._bus is not None:
+            with suppress(BusUnavailable):
+                async for heard in _backwards(self._bus, Topic.BARS):
+                    if isinstance(heard.message, Bar) and heard.message.id == name:
+                        return heard
+        return None
+
+    async def ticks(self, symbol: str, first_ns: int, last_ns: int) -> list[Heard]:
+        """The first and the last tick of a span."""
+        ticks: list[Heard] = []
+        if self._bus is not None:
+            with suppress(BusUnavailable):
+                async for heard in _backwards(self._bus, Topic.TICKS):
+                    tick = heard.message
+                    if isinstance(tick, Quote | Trade) and tick.symbol == symbol and first_ns <= tick.ts_event_ns <= last_ns:
+                        ticks.append(heard)
+        if not ticks and self._archive is not None:
+            ticks = [Heard(tick, 0, "archive") for tick in self._archive(symbol, first_ns, last_ns)]
+        ticks.sort(key=lambda heard: time_of(heard.message))
+        return ticks if len(ticks) <= 2 else [ticks[0], ticks[-1]]
 
 
 # -- the ledger ------------------------------------------------------------------------------------------------------------

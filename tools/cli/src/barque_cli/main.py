@@ -165,7 +165,7 @@ def why(
     """Why did it trade? From a fill back to the order, the checks it passed, the signal, the bar and the ticks, with times."""
     from barque_cli import story_view
 
-    story = _run(story_view.tell(_common(config), name))
+    story = _run(story_view.tell(read_file(config, os.environ), name))
     if as_json:
         print(json.dumps(msgspec.to_builtins(story), indent=2, default=str))
     else:
