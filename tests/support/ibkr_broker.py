@@ -44,6 +44,7 @@ class Tws:
     quiet_s = 1.0
     corrects = True
     native_brackets = True
+    resizes = True
 
     def __init__(self) -> None:
         self.instrument: Instrument = eurusd(calendar="24/7")

@@ -168,7 +168,7 @@ async def test_a_change_whose_answer_is_lost_is_seen_in_the_books(live: LiveBook
     order_id = await live.order(**resting())
     await live.until(lambda: "OrderAccepted" in live.about(order_id), "the acceptance")
     live.broker.fail("modify", "silent")
-    quantity = D(4) if getattr(live.broker, "resizes", True) else D(10)
+    quantity = D(4) if live.broker.resizes else D(10)
     await live.modify(order_id, quantity=quantity, limit_price=D("1.21000"))
     await live.until(lambda: "OrderModified" in live.about(order_id), "the change", timeout_s=45)
     live.broker.quote(1.2098, 1.2099)

@@ -1,0 +1,94 @@
+"""Deals and positions as executions and net positions; expected values by hand."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from tests.support.mt5 import an_instrument
+from venues.mt5.clock import ServerClock
+from venues.mt5.config import Mt5Config
+from venues.mt5.reports import Names, executions_of, net_positions
+from venues.mt5.structs import Deal, Position, SymbolInfo
+from venues.mt5.symbols import Symbol, symbol_of
+from venues.mt5.tokens import Tokens
+
+D = Decimal
+NOON_EET = 1_767_614_400_000  # 2026-01-05 12:00 of the server's clock
+
+
+def a_symbol(**changes: Any) -> Symbol:
+    facts: dict[str, Any] = {"name": "EURUSD.a", "digits": 5, "point": 0.00001, "trade_tick_size": 0.00001}
+    facts |= {"visible": True, "trade_contract_size": 100_000.0, "trade_mode": 4, "trade_exemode": 2, "trade_stops_level": 0}
+    facts |= {"trade_freeze_level": 0, "filling_mode": 3, "volume_min": 0.01, "volume_max": 500.0, "volume_step": 0.01}
+    facts |= dict.fromkeys(("currency_base", "currency_profit", "currency_margin", "description", "path"), "")
+    instrument = changes.pop("instrument", an_instrument())
+    return symbol_of(Mt5Config(suffix=".a"), instrument, SymbolInfo(**(facts | changes)))
+
+
+def a_deal(**changes: Any) -> Deal:
+    facts: dict[str, Any] = {"ticket": 11, "order": 10, "time_msc": NOON_EET, "type": 0, "entry": 0, "magic": 770_001}
+    facts |= {"position_id": 10, "reason": 3, "volume": 0.3, "price": 1.2345, "commission": 0.0, "swap": 0.0, "profit": 0.0}
+    return Deal(**(facts | {"fee": 0.0, "symbol": "EURUSD.a", "comment": "aa~1"} | changes))
+
+
+def told(*deals: Deal, comments: dict[int, str] | None = None, tokens: Tokens | None = None) -> list[Any]:
+    names = Names({"EURUSD": a_symbol()})
+    return executions_of(deals, tokens or Tokens(), comments or {}, names, ServerClock("Europe/Athens"), "USD")
+
+
+def test_commission_fee_and_swap_are_one_cost_that_is_positive_when_it_costs() -> None:
+    (execution,) = told(a_deal(commission=-2.1, fee=-0.4, swap=-1.05))
+    assert (execution.commission, execution.commission_currency) == (D("3.55"), "USD")
+    (credited,) = told(a_deal(commission=-2.0, swap=3.5))
+    assert credited.commission == D("-1.5")
+
+
+def test_time_symbol_and_volume_are_ours() -> None:
+    (execution,) = told(a_deal())
+    assert execution.ts_event_ns == 1_767_607_200_000 * 1_000_000  # 10:00 UTC
+    assert (execution.symbol, execution.quantity, execution.price, execution.order_id) == ("EURUSD", D("0.3"), D("1.2345"), "aa")
+
+
+def test_movements_of_the_balance_and_closing_one_position_by_another_are_no_executions() -> None:
+    assert told(a_deal(type=2, volume=0.0), a_deal(entry=3), a_deal(type=1, entry=3)) == []
+
+
+def test_a_deal_that_the_broker_takes_back_busts_its_execution() -> None:
+    (execution,) = told(a_deal(type=13))
+    assert (execution.exec_id, execution.corrects, execution.quantity, execution.side) == ("11/cancelled", "11", D(0), "buy")
+
+
+def test_a_deal_without_our_comment_is_known_by_its_order() -> None:
+    (execution,) = told(a_deal(comment="Broker Ltd"), comments={10: "bb~2"})
+    assert execution.order_id == "bb"
+
+
+@pytest.mark.parametrize(("reason", "order_id"), [(4, "stop"), (5, "profit"), (6, "")])
+def test_exits_are_known_by_the_position_that_they_close(reason: int, order_id: str) -> None:
+    tokens = Tokens()
+    tokens.token("profit", 2)
+    tokens.token("stop", 3)
+    deal = a_deal(order=20, comment="[sl 1.2]", reason=reason, type=1, entry=1)
+    (execution,) = told(deal, comments={10: "aa~1ts"}, tokens=tokens)
+    assert execution.order_id == order_id
+
+
+def test_tickets_of_both_sides_come_to_one_position_at_the_price_of_the_side_that_is_left() -> None:
+    facts: dict[str, Any] = {"identifier": 0, "time_msc": 0, "magic": 0, "sl": 0.0, "tp": 0.0, "swap": 0.0, "profit": 0.0}
+    facts |= {"symbol": "EURUSD.a", "comment": ""}
+    rows = [(0, 0.3, 1.2), (0, 0.1, 1.24), (1, 0.1, 1.3)]
+    tickets = [Position(ticket=n, type=kind, volume=v, price_open=p, **facts) for n, (kind, v, p) in enumerate(rows)]
+    (position,) = net_positions(tickets, Names({"EURUSD": a_symbol()}))
+    assert (position.symbol, position.quantity, position.average_price) == ("EURUSD", D("0.3"), D("1.21"))
+    assert net_positions(tickets[1:], Names({})) == []
+
+
+def test_contracts_of_another_size_are_counted_in_lots_and_back() -> None:
+    mini = an_instrument(contract_size=D(10_000), quantity_step=D("0.1"))
+    symbol = a_symbol(instrument=mini)
+    assert symbol.lots(D(5)) == D("0.5")
+    assert symbol.contracts(0.5) == D(5)
+    assert symbol.contracts(0.30000000000000004) == D(3)
