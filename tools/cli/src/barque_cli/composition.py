@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,18 @@ SERVICES: tuple[ServiceSpec, ...] = (
     ServiceSpec("feed-replay", "feed_replay"),
     ServiceSpec("gateway", "gateway", essential=False),
 )
+"""A book whose market is recorded or made up. Its sender trades on paper, or at the broker that `[sender]` names."""
+BROKER_FEEDS: tuple[ServiceSpec, ...] = (ServiceSpec("feed-ibkr", "feed_ibkr"), ServiceSpec("feed-mt5", "feed_mt5"))
+"""Each runs where the configuration has its section; then there is no replay, unless that is asked for too."""
 
 
 def service(name: str) -> ServiceSpec:
     """The service of a name; raises KeyError."""
-    return {spec.name: spec for spec in SERVICES}[name]
+    return {spec.name: spec for spec in (*SERVICES, *BROKER_FEEDS)}[name]
+
+
+def services_of(raw: Mapping[str, Any]) -> tuple[ServiceSpec, ...]:
+    """The services that a configuration needs."""
+    feeds = tuple(spec for spec in BROKER_FEEDS if spec.module in raw)
+    others = tuple(spec for spec in SERVICES if not (feeds and spec.module == "feed_replay" and spec.module not in raw))
+    return (*others, *feeds)

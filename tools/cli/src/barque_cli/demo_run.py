@@ -27,18 +27,22 @@ from barque.embedded.process import free_port
 from barque.errors import BarqueError, BusUnavailable
 from barque.postgres.pool import connect_one, postgres_errors
 from barque_cli import summary
+from barque_cli.demo_brokers import PAPER, broker_of, configuration, simulator
 from barque_cli.system import System
 
 TEMPLATE = files("barque_cli").joinpath("demo.toml")
 REFRESH_S = 1.0
 
 
-def run(console: Console, seconds: float | None, live: bool, port: int, folder: Path) -> dict[str, Any]:
-    """The demo; returns its figures."""
+def run(console: Console, seconds: float | None, live: bool, port: int, folder: Path, broker: str = PAPER) -> dict[str, Any]:
+    """The demo; returns its figures. `broker`: `paper`, or one of `demo_brokers.BROKERS`."""
+    at = None if broker == PAPER else broker_of(broker)
+    broker_port = free_port()
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    (folder / "logs").mkdir(parents=True)
     config = folder / "barque.toml"
-    config.write_text(TEMPLATE.read_text(encoding="utf-8"), encoding="utf-8")
+    text = TEMPLATE.read_text(encoding="utf-8") if at is None else configuration(at, broker_port)
+    config.write_text(text, encoding="utf-8")
     token_file = folder / "token"
     token_file.touch(mode=0o600)
     token_file.write_text(secrets.token_urlsafe(24), encoding="utf-8")
@@ -46,6 +50,8 @@ def run(console: Console, seconds: float | None, live: bool, port: int, folder: 
     environment = {"BARQUE__GATEWAY__PORT": str(port), "BARQUE__GATEWAY__TOKEN_FILE": str(token_file)}
     system = System(config, folder, environment=environment)
     with _until_signal() as stop:
+        if at is not None:
+            system.supervisor.start(simulator(at, broker_port, folder))
         _start(console, system)
         console.print(f"page: [bold]http://127.0.0.1:{port}/[/bold]   token to resume after a halt: {token_file}", soft_wrap=True)
         console.print(f"logs: {folder / 'logs'}   other terminals: . {system.environment_file}   stop: Ctrl-C", soft_wrap=True)

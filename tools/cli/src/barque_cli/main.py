@@ -86,11 +86,12 @@ def demo(
     folder: Annotated[Path, typer.Option(help="Where data and logs go; what an earlier demo left there is removed.")] = Path(
         ".barque/demo"
     ),
+    broker: Annotated[str, typer.Option(help="paper, ibkr-simulator or mt5-simulator.")] = "paper",
 ) -> None:
-    """Bring up the whole system on this machine, on embedded servers, with a seeded market."""
+    """Bring up the whole system on this machine, on embedded servers, with a seeded market or at a broker's simulator."""
     from barque_cli import demo_run
 
-    result = demo_run.run(console, seconds, live=not headless, port=port, folder=folder.resolve())
+    result = demo_run.run(console, seconds, live=not headless, port=port, folder=folder.resolve(), broker=broker)
     if as_json:
         print(json.dumps(result, indent=2))
 

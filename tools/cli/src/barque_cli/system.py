@@ -26,7 +26,7 @@ from barque.errors import BusUnavailable
 from barque.postgres.migrate import migrate
 from barque.postgres.pool import connect_one
 from barque.postgres.seed import seed
-from barque_cli.composition import SERVICES, ServiceSpec
+from barque_cli.composition import BROKER_FEEDS, SERVICES, ServiceSpec, services_of
 from barque_cli.supervisor import Child, Supervisor
 
 Progress = Callable[[str], None]
@@ -39,14 +39,14 @@ class System:
         self,
         config_path: Path,
         folder: Path,
-        services: Sequence[ServiceSpec] = SERVICES,
+        services: Sequence[ServiceSpec] | None = None,
         embedded: bool = True,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        """`folder` holds logs and, where `embedded`, the servers' data."""
+        """`folder` holds logs and, where `embedded`, the servers' data. `services`: else those that the configuration needs."""
         self.config_path = config_path
         self.folder = folder
-        self.services = services
+        self.services = services_of(read_file(config_path, os.environ)) if services is None else services
         self.valkey = EmbeddedValkey(folder / "valkey") if embedded else None
         self.postgres = EmbeddedPostgres(folder / "postgres") if embedded else None
         self.environment: dict[str, str] = dict(environment or {})
@@ -113,7 +113,7 @@ class System:
     def wait_ready(self, timeout_s: float = 60.0, progress: Progress = lambda _: None) -> None:
         """Until every service says that it is ready; raises `BusUnavailable` with the reason where one does not."""
         deadline = time.monotonic() + timeout_s
-        waiting = {child.name: "starting" for child in self.supervisor.children}
+        waiting = {child.name: "starting" for child in self.supervisor.children if child.health_port}
         while waiting:
             for child in self.supervisor.children:
                 if child.given_up:
@@ -187,4 +187,4 @@ def readiness(port: int) -> str:
 
 def only(*names: str) -> tuple[ServiceSpec, ...]:
     """Some of the services, in the usual order."""
-    return tuple(spec for spec in SERVICES if spec.name in names)
+    return tuple(spec for spec in (*SERVICES, *BROKER_FEEDS) if spec.name in names)
