@@ -360,3 +360,18 @@ async def test_metrics_are_there(client: httpx.AsyncClient) -> None:
     await get(client, "status")
     text = (await client.get("/metrics")).text
     assert 'barque_gateway_requests_total{route="/api/v1/status",status="200"}' in text
+
+
+async def test_a_book_on_paper_has_nothing_to_reconcile_and_one_at_a_broker_is_asked(
+    client: httpx.AsyncClient, connection: asyncpg.Connection, book: str
+) -> None:
+    answer = await client.post("/api/v1/reconcile", json={}, headers=BEARER)
+    assert answer.status_code == 409
+    assert "on paper there is nothing to compare" in answer.json()["error"]
+    assert await connection.fetchval("SELECT count(*) FROM reconcile_requests") == 0
+    lineage = await connection.fetchval("SELECT lineage FROM books WHERE book = $1", book)
+    await connection.execute("INSERT INTO node_state (book, lineage, node) VALUES ($1, $2, 'sender.ibkr')", book, lineage)
+    answer = await client.post("/api/v1/reconcile", json={}, headers=BEARER)
+    assert answer.status_code == 200
+    (row,) = await connection.fetch("SELECT command_id, actor FROM reconcile_requests WHERE book = $1", book)
+    assert row["command_id"] == answer.json()["command_id"]

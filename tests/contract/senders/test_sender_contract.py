@@ -16,6 +16,8 @@ import pytest
 
 from barque.bus.redis_bus import RedisBus
 from barque.config import PostgresConfig
+from barque.control import ask_to_reconcile
+from barque.postgres.pool import connect_pool
 from tests.support.brokers import BROKERS, SLOW, Broker
 from tests.support.live_book import LiveBook, live_book
 
@@ -278,8 +280,9 @@ async def test_no_leg_of_a_bracket_is_left_alone_by_a_crash_between_its_fill_and
 
 async def test_a_request_to_reconcile_is_answered_by_a_report(live: LiveBook) -> None:
     before = len(await live.reports())
-    query = "INSERT INTO reconcile_requests (book, account, command_id, actor, at_ns) VALUES ($1, $2, 'c1', 'test', 0)"
-    await live.rows(query, live.bus.book, live.broker.account)
+    pool = await connect_pool(live.database, size=1)
+    assert await ask_to_reconcile(pool, live.bus.book, "c1", "test")
+    await pool.close()
     found: list[Any] = []
     for _ in range(200):
         if found := (await live.reports())[before:]:

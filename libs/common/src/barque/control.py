@@ -66,17 +66,21 @@ async def halt_in(connection: Connection, book: str, command: Halt) -> bool:
     return True
 
 
-async def ask_to_reconcile(pool: asyncpg.Pool, book: str, account: str, command_id: str, actor: str) -> None:
-    """Have the sender of an account compare its broker's books with ours now; it looks for such requests once a second."""
-    await pool.execute(
-        "INSERT INTO reconcile_requests (book, account, command_id, actor, at_ns) VALUES ($1, $2, $3, $4, $5)"
-        " ON CONFLICT DO NOTHING",
+async def ask_to_reconcile(pool: asyncpg.Pool, book: str, command_id: str, actor: str) -> bool:
+    """Have the book's sender compare its broker's books with ours now; it looks for such requests once a second.
+
+    False where the book has never had a sender at a broker: on paper there is nothing to compare.
+    """
+    status = await pool.execute(
+        "INSERT INTO reconcile_requests (book, command_id, actor, at_ns) SELECT $1, $2, $3, $4 WHERE EXISTS ("
+        " SELECT 1 FROM node_state JOIN books USING (book, lineage)"
+        " WHERE book = $1 AND node LIKE 'sender.%' AND node <> 'sender.paper') ON CONFLICT DO NOTHING",
         book,
-        account,
         command_id,
         actor,
         time.time_ns(),
     )
+    return bool(status == "INSERT 0 1")
 
 
 async def resume(pool: asyncpg.Pool, bus: RedisBus | None, book: str, command: Resume) -> bool:

@@ -252,6 +252,19 @@ async def halt(
     return Commanded(command_id=command_id, halt=(await use.live.look()).status.halt)
 
 
+class Asked(BaseModel):
+    """A request was passed on."""
+
+    command_id: str
+
+
+@api.post("/reconcile", tags=["control"])
+async def reconcile(use: Use, request: Request, authorization: Authorization = None) -> Asked:
+    """Compare the broker's books with ours now; the report appears under `/reconciliations`. Needs the token where one is set."""
+    use.guard.authorise_halt(authorization)
+    return Asked(command_id=await use.commands.reconcile(_actor(request)))
+
+
 @api.post("/resume", tags=["control"])
 async def resume(
     use: Use, request: Request, command: Command, authorization: Authorization = None, idempotency_key: IdempotencyKey = None

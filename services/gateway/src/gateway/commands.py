@@ -18,6 +18,7 @@ from barque.config import PostgresConfig
 from barque.errors import BarqueError, BusUnavailable
 from barque.messages import Halt, Resume
 from barque.postgres.pool import postgres_errors
+from gateway.security import Refused
 
 log = structlog.get_logger()
 
@@ -40,6 +41,16 @@ class Commands:
             told = True
         log.warning("halted", actor=actor, reason=reason, command_id=command.command_id, redis_told=told)
         return command.command_id
+
+    async def reconcile(self, actor: str) -> str:
+        """Have the sender compare the broker's books with ours; returns the command's id."""
+        command_id = _new_id()
+        async with postgres_errors(self._config):
+            asked = await control.ask_to_reconcile(self._pool, self._bus.book, command_id, actor)
+        if not asked:
+            raise Refused(409, f"book '{self._bus.book}' has no sender at a broker; on paper there is nothing to compare")
+        log.info("asked_to_reconcile", actor=actor, command_id=command_id)
+        return command_id
 
     async def resume(self, actor: str, reason: str, command_id: str | None = None) -> str:
         """Lift the halt; returns the command's id."""

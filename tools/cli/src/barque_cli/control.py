@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections.abc import Mapping
@@ -38,6 +39,27 @@ async def resume(common: CommonConfig, raw: Mapping[str, Any], token_file: Path,
         raise ConfigError(f"the token in {token_file} is not the gateway's; the book stays halted")
     command = Resume(command_id=secrets.token_hex(8), ts_event_ns=time.time_ns(), actor=ACTOR, reason=reason)
     return await _act(common, command)
+
+
+async def reconcile(common: CommonConfig, wait_s: float) -> list[tuple[str, tuple[str, ...]]]:
+    """Have the sender compare the books; severity and discrepancies of the report that answers within `wait_s`, if one does."""
+    book, asked_ns = common.book.name, time.time_ns()
+    pool = await connect_pool(common.postgres, size=1)
+    async with postgres_errors(common.postgres), pool:
+        if not await control.ask_to_reconcile(pool, book, secrets.token_hex(8), ACTOR):
+            raise ConfigError(f"book '{book}' has no sender at a broker; on paper there is nothing to compare")
+        deadline = time.monotonic() + wait_s
+        while time.monotonic() < deadline:
+            rows = await pool.fetch(
+                "SELECT severity, discrepancies FROM reconciliations JOIN books USING (book, lineage)"
+                " WHERE book = $1 AND ts_event_ns >= $2 ORDER BY ts_event_ns LIMIT 1",
+                book,
+                asked_ns,
+            )
+            if rows:
+                return [(row["severity"], tuple(row["discrepancies"])) for row in rows]
+            await asyncio.sleep(0.2)
+    return []
 
 
 async def _act(common: CommonConfig, command: Halt | Resume) -> bool:

@@ -186,6 +186,24 @@ def halt(
 
 
 @app.command()
+def reconcile(
+    wait_s: Annotated[float, typer.Option("--wait", help="Seconds to wait for the report.")] = 60.0,
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Compare the broker's books with ours now. Exit code 1 where they differ, or no report came."""
+    found = _run(control.reconcile(_common(config), wait_s))
+    if not found:
+        console.print(f"asked; no report within {wait_s:g} s. Does the sender run? See `barque status`")
+        raise typer.Exit(1)
+    for severity, discrepancies in found:
+        console.print(severity)
+        for text in discrepancies:
+            console.print(f"  {escape(text)}")
+        if severity != "clean":
+            raise typer.Exit(1)
+
+
+@app.command()
 def resume(
     token_file: Annotated[Path, typer.Option(help="File with the gateway's token.", envvar="BARQUE_TOKEN_FILE")],
     reason: Annotated[str, typer.Option(help="Why; people will read it.")] = "resumed from the command line",

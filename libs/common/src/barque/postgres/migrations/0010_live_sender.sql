@@ -9,12 +9,11 @@ ALTER TABLE executions ADD COLUMN corrects text NOT NULL DEFAULT '';
 ALTER TABLE executions DROP CONSTRAINT executions_quantity_check;
 ALTER TABLE executions ADD CONSTRAINT executions_quantity_check CHECK (quantity >= 0);
 
--- Written by operators; a sender takes its own within a second, whether Redis is there or not.
+-- Written by operators; the book's sender takes them within a second, whether Redis is there or not.
 CREATE TABLE reconcile_requests (
     book text NOT NULL,
-    account text NOT NULL,
     command_id text NOT NULL,
     actor text NOT NULL,
     at_ns bigint NOT NULL,
-    PRIMARY KEY (book, account, command_id)
+    PRIMARY KEY (book, command_id)
 );

@@ -156,8 +156,7 @@ class LiveSender:
         if time.monotonic() < self._looked_at + LOOK_S:
             return False
         self._looked_at = time.monotonic()
-        query = "DELETE FROM reconcile_requests WHERE book = $1 AND account = $2 RETURNING command_id"
-        return bool(await session.fetch(query, self._bus.book, self._config.account))
+        return bool(await session.fetch("DELETE FROM reconcile_requests WHERE book = $1 RETURNING command_id", self._bus.book))
 
     async def _halt(self, session: asyncpg.Connection, effects: Sequence[Effect]) -> Halt | None:
         """Write the halt's row in the very transaction that decided it; the command to publish."""
