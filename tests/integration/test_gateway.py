@@ -124,6 +124,15 @@ async def test_money_is_exact_and_times_are_told_twice(client: httpx.AsyncClient
     assert (position["quantity"], position["average_price"]) == ("10", "1.38690")
 
 
+async def test_fills_are_those_that_count_unless_asked_otherwise(
+    client: httpx.AsyncClient, connection: asyncpg.Connection
+) -> None:
+    await connection.execute("UPDATE fills SET state = 'replaced' WHERE lineage = 'l1' AND exec_id = 'o2-1'")
+    assert [each["exec_id"] for each in (await get(client, "fills"))["items"]] == ["o4-1", "o3-1", "o1-1", "o0-1"]
+    everything = (await get(client, "fills", replaced=True))["items"]
+    assert [each["state"] for each in everything] == ["booked", "booked", "replaced", "booked", "booked"]
+
+
 async def test_only_the_current_lineage_is_shown(client: httpx.AsyncClient) -> None:
     bars = await get(client, "bars", symbol="EURUSD")
     assert [bar["open"] for bar in bars] == [pytest.approx(1.38 + i / 1000) for i in range(10)]

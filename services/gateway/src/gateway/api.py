@@ -141,10 +141,16 @@ async def orders(
 
 @api.get("/fills", tags=["book"])
 async def fills(
-    use: Use, scope: In, symbol: Symbol = None, limit: Limit = 100, cursor: CursorText = None, since: Since = None
+    use: Use,
+    scope: In,
+    symbol: Symbol = None,
+    limit: Limit = 100,
+    cursor: CursorText = None,
+    since: Since = None,
+    replaced: Annotated[bool, Query(description="Also what a correction has replaced, waits, or could not be booked.")] = False,
 ) -> Page[Fill]:
-    """Executions, newest first."""
-    return await use.ledger.fills(scope, limit, _cursor(cursor), symbol, _time("from", since, 0))
+    """Executions that count, newest first."""
+    return await use.ledger.fills(scope, limit, _cursor(cursor), symbol, _time("from", since, 0), replaced)
 
 
 @api.get("/rejections", tags=["book"])

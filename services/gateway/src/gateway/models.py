@@ -101,6 +101,10 @@ class Fill(Event):
     commission_currency: str
     realised_pnl: Money
     currency: str
+    state: str = "booked"
+    """`booked`: it counts. `replaced` by a correction, `waiting` for what it corrects, `unbooked`: it does not."""
+    corrects: str = ""
+    """`exec_id` that it replaces."""
 
 
 class Rejection(Event):

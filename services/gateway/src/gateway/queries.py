@@ -110,11 +110,17 @@ class Ledger:
         return _page(rows, limit, lambda row: row.order_id)
 
     async def fills(
-        self, scope: Scope, limit: int, cursor: Cursor | None = None, symbol: str | None = None, from_ns: int = 0
+        self,
+        scope: Scope,
+        limit: int,
+        cursor: Cursor | None = None,
+        symbol: str | None = None,
+        from_ns: int = 0,
+        replaced: bool = False,
     ) -> Page[Fill]:
-        """Executions as booked."""
+        """Executions that count; with `replaced` those too that a correction has replaced, that wait or could not be booked."""
         after = cursor or Cursor()
-        rows = await self._models(Fill, _FILLS, *scope, after.ts_ns, after.key, limit + 1, symbol, from_ns)
+        rows = await self._models(Fill, _FILLS, *scope, after.ts_ns, after.key, limit + 1, symbol, from_ns, replaced)
         return _page(rows, limit, lambda row: row.exec_id)
 
     async def rejections(self, scope: Scope, limit: int, cursor: Cursor | None = None) -> Page[Rejection]:
@@ -231,9 +237,9 @@ ORDER BY ts_event_ns DESC, order_id DESC LIMIT $5
 
 _FILLS = """
 SELECT ts_event_ns, exec_id, account, order_id, signal_id, strategy_id, symbol, side, quantity, price, commission,
-    commission_currency, realised_pnl, currency
+    commission_currency, realised_pnl, currency, state, corrects
 FROM fills WHERE book = $1 AND lineage = $2 AND (ts_event_ns, exec_id) < ($3, $4)
-    AND ($6::text IS NULL OR symbol = $6) AND ts_event_ns >= $7
+    AND ($6::text IS NULL OR symbol = $6) AND ts_event_ns >= $7 AND ($8 OR state = 'booked')
 ORDER BY ts_event_ns DESC, exec_id DESC LIMIT $5
 """
 
