@@ -255,6 +255,7 @@ async def test_books_over_streams_are_exact_though_the_portfolio_is_killed_on_th
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1_800)
 async def test_a_hundred_thousand_fills_end_in_exact_books(connection: asyncpg.Connection) -> None:
     expected = storm(3, 100_000, far=4_000)
     assert_all_happened(expected)
