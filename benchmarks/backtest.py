@@ -130,7 +130,7 @@ def _speed_budgets(rates: dict[str, list[float]]) -> list[Budget]:
             f"≥ {wanted:g} ×",
             f"{ratio(rates[OURS], rates[name]):.1f} ×",
             ratio(rates[OURS], rates[name]) >= wanted,
-            "each order's way through five nodes, some 500 calls of Python; see the rate without orders",
+            "each order's way through five nodes: 220 calls, 9,000 instructions of Python; see the rate without orders",
         )
         for name, wanted in TIMES.items()
         if name in rates

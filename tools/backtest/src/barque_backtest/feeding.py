@@ -110,11 +110,14 @@ class Feeding:
             self._reader_of[id(behind)].pull()
 
     def _merged(self, parts: Sequence[_Part]) -> Stretch:
-        rows: list[Message] = [row for part in parts for row in part.rows]
+        filled = [slot for slot, part in enumerate(parts) if part.rows]
+        rows: Sequence[Message] = parts[filled[0]].rows
+        if len(filled) > 1:
+            rows = [row for slot in filled for row in parts[slot].rows]
         times = np.concatenate([part.times for part in parts])
         unsound = np.concatenate([part.unsound for part in parts])
         slots = np.repeat(np.arange(len(parts)), [len(part.rows) for part in parts])
-        if sum(1 for part in parts if part.rows) > 1:
+        if len(filled) > 1:
             order = np.argsort(times, kind="stable")
             rows = list(map(rows.__getitem__, order.tolist()))
             times, unsound, slots = times[order], unsound[order], slots[order]

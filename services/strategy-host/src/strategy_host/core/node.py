@@ -169,8 +169,7 @@ class StrategyNode:
     # ---- the market and the time
 
     def _on_bar(self, bar: Bar) -> Sequence[Output]:
-        intervals = self._watched.get(bar.symbol)
-        if intervals is None or bar.interval not in intervals:
+        if bar.interval not in self._watched.get(bar.symbol, NOTHING):
             return NOTHING
         state, desk, hook = self._state, self._desk, self._bar_hook
         if state.warmed and state.is_warmed(bar):
