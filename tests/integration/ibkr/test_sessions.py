@@ -165,6 +165,33 @@ async def test_while_the_gateway_has_lost_ibkr_nothing_is_sent_and_fills_still_c
     assert [order.ref for order in tws.book.orders] == [trader.tokens["o1"], trader.tokens["o3"]]
 
 
+async def test_a_gateway_that_has_lost_ibkr_when_we_come_is_no_session_yet(tws: TwsSimulator) -> None:
+    tws.noise.farm_notices = False
+    tws.script.on("reqExecutions", n=1).delay(0.3)
+    tws.script.at(0.1).do(lambda: tws.error(1100, "Connectivity between IBKR and Trader Workstation has been lost."))
+    trader = Trader(tws)
+    with pytest.raises(VenueUnavailable, match="has lost Interactive Brokers"):
+        await trader.venue.connect(trader.events.append, lambda: True)
+
+
+async def test_a_gateway_that_has_lost_ibkr_when_we_come_back_is_connected_once_it_is_restored(tws: TwsSimulator) -> None:
+    tws.noise.farm_notices = False
+    async with Trader(tws) as trader:
+        tws.script.on("reqExecutions", n=1).delay(0.4)
+        tws.mishaps.drop_sockets()
+        await until(lambda: tws.ready_sessions() and "Disconnected" in kinds(trader))
+        await asyncio.sleep(0.1)
+        tws.mishaps.lose_ibkr()
+        await until(lambda: trader.venue._session is not None and trader.venue._session.state == "degraded")
+        assert "Connected" not in kinds(trader)
+        with pytest.raises(VenueUnavailable, match="has lost Interactive Brokers"):
+            await trader.place("o1")
+        tws.mishaps.restore_ibkr()
+        await until(lambda: kinds(trader)[-1] == "Connected")
+        await trader.place("o2")
+        await until(lambda: trader.filled("o2") == 1)
+
+
 async def test_a_broken_link_of_the_gateway_that_heals_by_itself_is_over_when_its_farm_is_back(tws: TwsSimulator) -> None:
     async with Trader(tws) as trader:
         tws.mishaps.farm(2110)

@@ -133,6 +133,8 @@ class IbkrVenue:
             link = await session.open()
             self._account = link.account
             account = await self.account()
+            if link.degraded:
+                raise VenueUnavailable(f"the Gateway has lost Interactive Brokers: {link.degraded}")
         except BaseException:
             await self.close()
             raise
@@ -164,7 +166,7 @@ class IbkrVenue:
         if isinstance(event, Notice):
             self._on_notice(event, now_ns)
         elif isinstance(event, Up):
-            if event.number > 1:
+            if event.number > 1 and not self._open_session().link.degraded:  # else `Restored` says it
                 self._emit(Connected(ts_event_ns=now_ns))
             self._begin()
             if event.read_only and event.number > 1:

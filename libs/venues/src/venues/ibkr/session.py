@@ -278,7 +278,7 @@ class Session:
                 raise VenueUnavailable(f"the session could not be prepared within {PREPARE_S:g} s") from None
             raise
         self._number += 1
-        self.state = "up"
+        self.state = "degraded" if link.degraded else "up"
         log.info(
             "ibkr_connected", client_id=self.client_id, number=self._number, accounts=link.accounts, read_only=link.read_only
         )
