@@ -7,7 +7,11 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from barque.config import load_common, load_section
+from barque.errors import ConfigError
+from barque_cli.checks import effective
 from feed_ibkr.config import FeedIbkrConfig
 from router.config import RouterConfig
 from router.core.sending.config import SendingConfig
@@ -34,6 +38,16 @@ def test_the_guides_configuration_is_taken_by_feed_sender_and_router() -> None:
     feed = load_section(raw, "feed_ibkr", FeedIbkrConfig)
     assert set(feed.symbols) == {each.symbol for each in common.instruments}
     assert f"sender.{sender.venue}" in common.book.nodes
+
+
+def test_config_check_takes_the_guides_configuration_and_names_what_is_wrong_in_it(tmp_path: Path) -> None:
+    text = GUIDE.partition("```toml\n")[2].partition("```")[0]
+    (tmp_path / "barque.toml").write_text(text, encoding="utf-8")
+    found = effective(tmp_path / "barque.toml", {})
+    assert (found["ibkr"]["port"], found["sender"]["venue"]) == (4002, "ibkr")
+    (tmp_path / "wrong.toml").write_text(text.replace('exchange = "CME"', ""), encoding="utf-8")
+    with pytest.raises(ConfigError, match="a FUT needs its exchange"):
+        effective(tmp_path / "wrong.toml", {})
 
 
 def test_the_guide_names_the_order_types_and_times_that_the_adapter_has() -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,17 @@ from barque.postgres.migrate import migrations
 from barque.postgres.pool import connect_one, postgres_errors
 from barque_backtest import nodes
 from barque_paper import PaperConfig
+from feed_ibkr.config import FeedIbkrConfig
+from feed_mt5.config import FeedMt5Config
 from feed_replay.config import FeedReplayConfig
 from gateway.config import GatewayConfig
 from portfolio.config import PortfolioConfig
 from router.config import RouterConfig
+from router.core.sending.config import SendingConfig
+from router.core.sending.node import SendingNode
 from strategy_host.config import StrategyHostConfig
+from venues.ibkr.config import IbkrConfig
+from venues.mt5.config import Mt5Config
 
 SECTIONS: dict[str, type] = {
     "feed_replay": FeedReplayConfig,
@@ -35,6 +42,15 @@ SECTIONS: dict[str, type] = {
     "portfolio": PortfolioConfig,
     "gateway": GatewayConfig,
 }
+
+BROKER_SECTIONS: dict[str, type] = {
+    "sender": SendingConfig,
+    "ibkr": IbkrConfig,
+    "mt5": Mt5Config,
+    "feed_ibkr": FeedIbkrConfig,
+    "feed_mt5": FeedMt5Config,
+}
+"""Of books that trade at a broker: checked where they are there."""
 
 PROBES = {"ibkr": "barque_cli.doctor_ibkr", "mt5": "barque_cli.doctor_mt5"}
 """Brokers whose end can be looked at, each by a module's `probe`."""
@@ -56,10 +72,27 @@ def effective(path: Path, environment: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = msgspec.to_builtins(common, str_keys=True, builtin_types=(Path,), enc_hook=str)
     for name, kind in SECTIONS.items():
         found[name] = msgspec.to_builtins(load_section(raw, name, kind), builtin_types=(Path,), enc_hook=str)
-    nodes.make_all(raw)
+    for name, kind in BROKER_SECTIONS.items():
+        if name in raw:
+            found[name] = msgspec.to_builtins(load_section(raw, name, kind), builtin_types=(Path,), enc_hook=str)
+    for name in common.expected_nodes():
+        if "sender" in raw and name == f"sender.{found['sender']['venue']}":
+            _live_sender(raw, common)
+        else:
+            nodes.make(name, raw)
     for store in ("redis", "postgres"):
         found[store]["url"] = masked(found[store]["url"])
     return found
+
+
+def _live_sender(raw: Mapping[str, Any], common: CommonConfig) -> None:
+    """A node with a wire, made and not connected."""
+    config = load_section(raw, "sender", SendingConfig)
+    venues = {point.name: point for point in entry_points(group="barque.venues")}
+    if config.venue not in venues:
+        raise ConfigError(f"key 'sender.venue': no broker '{config.venue}' is installed; {nearest(config.venue, sorted(venues))}")
+    venue = venues[config.venue].load()(raw, common.instruments, config.account)
+    SendingNode(config, venue.capabilities, config.venue)
 
 
 async def run(path: Path) -> list[Finding]:
