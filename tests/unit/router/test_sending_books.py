@@ -23,7 +23,7 @@ from router.core.sending.effects import AskBooks, Send, Withdraw
 from router.core.sending.events import BooksUnavailable, LedgerFigures, ReconcileAsked
 from tests.support.builders import NS, T0, an_order
 from tests.support.routing import of_kind
-from tests.support.sending import Sending, an_account
+from tests.support.sending import Sending, an_account, capabilities
 
 D = Decimal
 
@@ -277,6 +277,17 @@ def test_cash_is_compared_with_the_ledger_s_by_what_both_began_with(amount: str,
     assert report_of(look(sending, ledger=ledger)).severity == "clean"
     said = twice(sending, ledger=ledger, account=an_account(cash={"USD": D(amount)}))
     assert (report_of(said).severity, len(sending.halts)) == (severity, halts)
+
+
+@pytest.mark.parametrize(("converts", "severity"), [(False, "critical"), (True, "clean")])
+def test_cash_that_a_broker_converts_at_once_is_no_difference(converts: bool, severity: str) -> None:
+    """3,000 yen were lost; the broker took 20 dollars for them."""
+    sending = Sending(capabilities(converts=converts))
+    sending.tell(Connected(ts_event_ns=T0))
+    sending.answer(ledger=LedgerFigures(positions={}, cash={"USD": D(100_000)}), account=an_account(cash={"USD": D(100_000)}))
+    ledger = LedgerFigures(positions={}, cash={"USD": D(100_000), "JPY": D(-3_000)})
+    said = twice(sending, ledger=ledger, account=an_account(cash={"USD": D(99_980)}))
+    assert of_kind(ReconciliationReport, said)[-1].severity == severity
 
 
 def test_a_minor_difference_of_cash_is_taken_over_and_not_reported_again() -> None:

@@ -40,6 +40,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """How far back `executions_since` can look."""
     books_lag_s: float = 5.0
     """So long may the books take to show what has happened; a look at them sooner proves nothing."""
+    converts: bool = False
+    """Profits in other currencies become the account's own at once, at the broker's rate: then there is no cash to compare."""
 
 
 class VenueOrder(msgspec.Struct, frozen=True, kw_only=True):

@@ -119,6 +119,7 @@ class Mt5Venue:
             dedupe="none",
             executions_back_s=self._config.executions_back_s,
             books_lag_s=self._config.books_lag_s,
+            converts=True,
         )
 
     # -- the session --------------------------------------------------------------------------------------------------

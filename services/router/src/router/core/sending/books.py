@@ -238,6 +238,8 @@ def _expected_cash(desk: Desk, books: Books) -> dict[str, Decimal] | None:
     if books.ledger is None:
         return None
     ours, theirs = books.ledger.cash, books.account.cash
+    if desk.capabilities.converts and any(amount for name, amount in ours.items() if name not in theirs):
+        return None  # what the broker has made of it is in its own currency
     if state.cash_offset is None:
         if {symbol: held for symbol, held in books.ledger.positions.items() if held} != state.positions:
             return None  # what the opening balance cost is not in the ledger's cash yet
