@@ -384,3 +384,24 @@ async def test_a_book_on_paper_has_nothing_to_reconcile_and_one_at_a_broker_is_a
     assert answer.status_code == 200
     (row,) = await connection.fetch("SELECT command_id, actor FROM reconcile_requests WHERE book = $1", book)
     assert row["command_id"] == answer.json()["command_id"]
+
+
+async def test_flatten_start_and_limits_need_the_token_and_each_command_goes_out_once(
+    client: httpx.AsyncClient, bus: RedisBus, connection: asyncpg.Connection
+) -> None:
+    why = {"reason": "the test"}
+    limit = {**why, "limit": "max_position", "value": "2", "symbol": "EURUSD"}
+    for path, body in (("flatten", why), ("strategies/s1/start", why), ("strategies/s1/stop", why), ("limits", limit)):
+        assert (await client.post(f"/api/v1/{path}", json=body)).status_code == 401
+        for _ in range(2):
+            answer = await client.post(f"/api/v1/{path}", json=body, headers={**BEARER, "Idempotency-Key": path})
+            assert answer.json() == {"command_id": path}
+    told = [message for entry in await bus.range(Topic.CONTROL) for message in entry.messages()]
+    assert [(type(m).__name__, m.reason) for m in told] == [
+        ("Flatten", "the test"),
+        ("StartStrategy", "the test"),
+        ("StopStrategy", "the test"),
+        ("SetLimit", "the test"),
+    ]
+    assert (told[3].limit, told[3].value, told[3].symbol, told[3].strategy_id) == ("max_position", "2", "EURUSD", "")
+    assert await connection.fetchval("SELECT count(*) FROM control_log WHERE book = $1", bus.book) == 4

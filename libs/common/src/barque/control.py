@@ -1,4 +1,4 @@
-"""Halt and resume. The row in Postgres is the authority; the flag in Redis and the `control` stream follow it.
+"""What people command. Of the halt the row in Postgres is the authority; the flag in Redis and the `control` stream follow it.
 
 A halt is written to Postgres first, because every sender reads that row in the transaction of each order; it holds even
 with Redis dead. `follow` carries to Redis what could not be carried at once, and adopts a halt that a node set there.
@@ -16,9 +16,10 @@ import asyncpg.pool
 
 from barque.bus.redis_bus import Commit, RedisBus, flag_of
 from barque.errors import BusUnavailable
-from barque.messages import Halt, Message, Resume, Topic
+from barque.messages import Flatten, Halt, Message, Resume, SetLimit, StartStrategy, StopStrategy, Topic
 
 WRITER = "control"
+Command: TypeAlias = Halt | Resume | Flatten | StartStrategy | StopStrategy | SetLimit
 Connection: TypeAlias = "asyncpg.Connection | asyncpg.pool.PoolConnectionProxy"
 
 
@@ -92,6 +93,13 @@ async def resume(pool: asyncpg.Pool, bus: RedisBus | None, book: str, command: R
     return await _tell(bus, command, "resume")
 
 
+async def tell(pool: asyncpg.Pool, bus: RedisBus, book: str, command: Flatten | StartStrategy | StopStrategy | SetLimit) -> None:
+    """Log a command and put it on `control`; both or neither. A repeat of its id does nothing. Raises `BusUnavailable`."""
+    async with pool.acquire() as connection, connection.transaction():
+        if await _record(connection, book, type(command).__name__, command):
+            await send(bus, command)
+
+
 async def follow(pool: asyncpg.Pool, bus: RedisBus, book: str) -> None:
     """Make Redis agree with Postgres, and Postgres know a halt that was set in Redis. To be called about every second."""
     state = await halt_state(pool, book)
@@ -136,7 +144,7 @@ async def _tell(bus: RedisBus | None, command: Message, halt_action: str) -> boo
     return True
 
 
-async def _record(connection: Connection, book: str, name: str, command: Halt | Resume) -> bool:
+async def _record(connection: Connection, book: str, name: str, command: Command) -> bool:
     """Log a command; False where it was given before, so that a repeat does nothing."""
     status = await connection.execute(
         "INSERT INTO control_log (book, command_id, command, actor, reason, at_ns) VALUES ($1, $2, $3, $4, $5, $6)"

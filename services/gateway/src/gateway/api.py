@@ -21,6 +21,7 @@ from starlette.middleware.base import RequestResponseEndpoint
 
 from barque.bus.redis_bus import RedisBus
 from barque.errors import BarqueError
+from barque.messages import Flatten, SetLimit, StartStrategy, StopStrategy
 from barque.observability.health import Health
 from barque.why import unknown
 from gateway.commands import Commands
@@ -57,6 +58,7 @@ log = structlog.get_logger()
 
 Limit = Annotated[int, Query(ge=1, le=MAX_ROWS, description=f"At most so many rows, 1 to {MAX_ROWS}.")]
 Symbol = Annotated[str | None, Query(max_length=64)]
+StrategyId = Annotated[str, Path(max_length=64, description="As in `[[strategies]]`.")]
 CursorText = Annotated[str | None, Query(max_length=200, description="`next` of the page before.")]
 Since = Annotated[str | None, Query(alias="from", max_length=64, description="ISO 8601 or ns, inclusive.")]
 Until = Annotated[str | None, Query(alias="to", max_length=64, description="ISO 8601 or ns, exclusive.")]
@@ -262,6 +264,65 @@ class Asked(BaseModel):
     """A request was passed on."""
 
     command_id: str
+
+
+class LimitCommand(Command):
+    """Which limit, and its new value."""
+
+    limit: str = Field(max_length=64)
+    value: str = Field(max_length=64, description="A number, or `none`.")
+    symbol: str = Field("", max_length=64)
+    strategy_id: str = Field("", max_length=64)
+
+
+@api.post("/flatten", tags=["control"])
+async def flatten(
+    use: Use, request: Request, command: Command, authorization: Authorization = None, idempotency_key: IdempotencyKey = None
+) -> Asked:
+    """Cancel every order and close every position; while the book is halted only cancel. Always needs the token."""
+    use.guard.authorise_resume(authorization)
+    return Asked(command_id=await use.commands.tell(Flatten, _actor(request), command.reason, idempotency_key))
+
+
+@api.post("/strategies/{strategy_id}/stop", tags=["control"])
+async def stop_strategy(
+    use: Use,
+    request: Request,
+    strategy_id: StrategyId,
+    command: Command,
+    authorization: Authorization = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Asked:
+    """Let a strategy open nothing more. Needs the token where one is configured."""
+    use.guard.authorise_halt(authorization)
+    about = (StopStrategy, _actor(request), command.reason, idempotency_key)
+    return Asked(command_id=await use.commands.tell(*about, strategy_id=strategy_id))
+
+
+@api.post("/strategies/{strategy_id}/start", tags=["control"])
+async def start_strategy(
+    use: Use,
+    request: Request,
+    strategy_id: StrategyId,
+    command: Command,
+    authorization: Authorization = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Asked:
+    """Let a strategy trade again, and reset what has tripped for it. Always needs the token."""
+    use.guard.authorise_resume(authorization)
+    about = (StartStrategy, _actor(request), command.reason, idempotency_key)
+    return Asked(command_id=await use.commands.tell(*about, strategy_id=strategy_id))
+
+
+@api.post("/limits", tags=["control"])
+async def set_limit(
+    use: Use, request: Request, command: LimitCommand, authorization: Authorization = None, idempotency_key: IdempotencyKey = None
+) -> Asked:
+    """Change one risk limit; one that there is not is told by an alert. Always needs the token."""
+    use.guard.authorise_resume(authorization)
+    about = (_actor(request), command.reason, idempotency_key)
+    fields = {"limit": command.limit, "value": command.value, "symbol": command.symbol, "strategy_id": command.strategy_id}
+    return Asked(command_id=await use.commands.tell(SetLimit, *about, **fields))
 
 
 @api.post("/reconcile", tags=["control"])

@@ -8,6 +8,7 @@ Not:  authorisation (`gateway.security`). A halt is never refused for want of on
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import asyncpg
 import structlog
@@ -41,6 +42,14 @@ class Commands:
             told = True
         log.warning("halted", actor=actor, reason=reason, command_id=command.command_id, redis_told=told)
         return command.command_id
+
+    async def tell(self, kind: type[Any], actor: str, reason: str, command_id: str | None, **fields: str) -> str:
+        """Give a command that only nodes obey; returns its id. Raises `BusUnavailable` where it could not be given."""
+        command = kind(command_id=command_id or _new_id(), ts_event_ns=time.time_ns(), actor=actor, reason=reason, **fields)
+        async with postgres_errors(self._config):
+            await control.tell(self._pool, self._bus, self._bus.book, command)
+        log.warning("commanded", command=kind.__name__, actor=actor, reason=reason, command_id=command.command_id, **fields)
+        return str(command.command_id)
 
     async def reconcile(self, actor: str) -> str:
         """Have the sender compare the broker's books with ours; returns the command's id."""

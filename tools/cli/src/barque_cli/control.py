@@ -1,4 +1,4 @@
-"""Halt and resume from the command line, straight to Postgres, so that neither needs a running gateway."""
+"""Commands from the command line, straight to the stores, so that none needs a running gateway."""
 
 from __future__ import annotations
 
@@ -31,14 +31,31 @@ async def halt(common: CommonConfig, reason: str) -> bool:
 
 async def resume(common: CommonConfig, raw: Mapping[str, Any], token_file: Path, reason: str) -> bool:
     """Resume, if the token is the gateway's; False where Redis could not be told yet."""
-    expected = raw.get("gateway", {}).get("token_file")
-    if not expected:
-        raise ConfigError("key 'gateway.token_file' is not set, so nothing can authorise a resume; set it first")
-    given = read_secret(token_file, "--token-file")
-    if not secrets.compare_digest(given.encode(), read_secret(Path(expected), "gateway.token_file").encode()):
-        raise ConfigError(f"the token in {token_file} is not the gateway's; the book stays halted")
+    authorise(raw, token_file, "the book stays halted")
     command = Resume(command_id=secrets.token_hex(8), ts_event_ns=time.time_ns(), actor=ACTOR, reason=reason)
     return await _act(common, command)
+
+
+def authorise(raw: Mapping[str, Any], token_file: Path, otherwise: str) -> None:
+    """Raises `ConfigError` unless the file holds the gateway's token; `otherwise`: what follows then."""
+    expected = raw.get("gateway", {}).get("token_file")
+    if not expected:
+        raise ConfigError("key 'gateway.token_file' is not set, so nothing can authorise this; set it first")
+    given = read_secret(token_file, "--token-file")
+    if not secrets.compare_digest(given.encode(), read_secret(Path(expected), "gateway.token_file").encode()):
+        raise ConfigError(f"the token in {token_file} is not the gateway's; {otherwise}")
+
+
+async def tell(common: CommonConfig, kind: type[Any], reason: str, **fields: str) -> None:
+    """Give one of the other commands; raises `BusUnavailable` where it could not be given."""
+    command = kind(command_id=secrets.token_hex(8), ts_event_ns=time.time_ns(), actor=ACTOR, reason=reason, **fields)
+    bus = RedisBus.open(common.redis, common.book.name)
+    try:
+        pool = await connect_pool(common.postgres, size=1)
+        async with postgres_errors(common.postgres), pool:
+            await control.tell(pool, bus, common.book.name, command)
+    finally:
+        await bus.close()
 
 
 async def reconcile(common: CommonConfig, wait_s: float) -> list[tuple[str, tuple[str, ...]]]:

@@ -26,6 +26,7 @@ from barque.bus.replay import record as record_book
 from barque.bus.replay import replay as replay_node
 from barque.config import CommonConfig, load_common, read_file
 from barque.errors import BarqueError, ConfigError, nearest
+from barque.messages import Flatten, SetLimit, StartStrategy, StopStrategy
 from barque.messages.market import PriceType
 from barque.postgres.migrate import migrate as run_migrations
 from barque.postgres.pool import connect_one
@@ -44,6 +45,8 @@ app.add_typer(config_app, name="config")
 app.add_typer(data.app, name="data")
 app.add_typer(books.app, name="books")
 app.add_typer(simulate.app, name="simulate")
+strategy_app = typer.Typer(help="Stop and start one strategy.", no_args_is_help=True)
+app.add_typer(strategy_app, name="strategy")
 console = Console(stderr=True, highlight=False)
 T = TypeVar("T")
 
@@ -183,6 +186,69 @@ def halt(
     console.print(
         "[bold red]HALTED[/bold red]" + ("" if told else ": senders obey; Redis is away, the gateway tells it when back")
     )
+
+
+TokenOption = Annotated[Path, typer.Option("--token-file", help="File with the gateway's token.", envvar="BARQUE_TOKEN_FILE")]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why; people will read it.")]
+
+
+def _tell(config: Path, token_file: Path | None, kind: type[Any], reason: str, **fields: str) -> None:
+    raw = read_file(config, os.environ)
+    if token_file is not None:
+        control.authorise(raw, token_file, "nothing was changed")
+    _run(control.tell(load_common(raw), kind, reason, **fields))
+    console.print("told; see `barque status` and the alerts for what comes of it")
+
+
+@app.command()
+def flatten(
+    token_file: TokenOption, reason: ReasonOption = "from the command line", config: ConfigOption = DEFAULT_CONFIG
+) -> None:
+    """Cancel every order and close every position. While the book is halted orders are only cancelled."""
+    _tell(config, token_file, Flatten, reason)
+
+
+@strategy_app.command("stop")
+def strategy_stop(
+    strategy_id: Annotated[str, typer.Argument(help="As in [[strategies]].")],
+    reason: ReasonOption = "from the command line",
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Let a strategy open nothing more; what it holds it may close."""
+    _common_strategy(config, strategy_id)
+    _tell(config, None, StopStrategy, reason, strategy_id=strategy_id)
+
+
+@strategy_app.command("start")
+def strategy_start(
+    strategy_id: Annotated[str, typer.Argument(help="As in [[strategies]].")],
+    token_file: TokenOption,
+    reason: ReasonOption = "from the command line",
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Let a strategy trade again, and reset what has tripped for it."""
+    _common_strategy(config, strategy_id)
+    _tell(config, token_file, StartStrategy, reason, strategy_id=strategy_id)
+
+
+@app.command("limit")
+def set_limit(
+    name: Annotated[str, typer.Argument(help="As in [router.limits]: max_position …")],
+    value: Annotated[str, typer.Argument(help="A number, or none.")],
+    token_file: TokenOption,
+    symbol: Annotated[str, typer.Option(help="Only for this symbol.")] = "",
+    strategy: Annotated[str, typer.Option(help="Only for this strategy.")] = "",
+    reason: ReasonOption = "from the command line",
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Change a risk limit at once; it stays until it is changed again. One that there is not is told by an alert."""
+    _tell(config, token_file, SetLimit, reason, limit=name, value=value, symbol=symbol, strategy_id=strategy)
+
+
+def _common_strategy(config: Path, strategy_id: str) -> None:
+    known = [strategy.id for strategy in _common(config).strategies]
+    if strategy_id not in known:
+        raise ConfigError(f"there is no strategy '{strategy_id}'; {nearest(strategy_id, known)}")
 
 
 @app.command()
