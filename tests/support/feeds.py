@@ -35,8 +35,11 @@ def an_instrument(symbol: str, **changes: Any) -> dict[str, Any]:
 class RunningFeed:
     """One feed while it runs."""
 
-    def __init__(self, bus: RedisBus, feed: LiveFeed, context: ServiceContext, ended: asyncio.Task[None]) -> None:
+    def __init__(
+        self, bus: RedisBus, feed: LiveFeed, context: ServiceContext, ended: asyncio.Task[None], source: MarketSource
+    ) -> None:
         self.bus, self.feed, self.context, self.ended = bus, feed, context, ended
+        self.source = source
 
     async def said(self, topic: Topic) -> list[Message]:
         """Every message of a topic so far."""
@@ -103,11 +106,12 @@ async def running_feed(
     table = {**raw, "redis": redis, "book": {"name": book}}
     common = load_common(table)
     context = ServiceContext(section.replace("_", "-"), "test", table, common, Health(section))
-    feed = LiveFeed(context, open_source(table, common.instruments), context.section(section, kind))
+    source = open_source(table, common.instruments)
+    feed = LiveFeed(context, source, context.section(section, kind))
     bus = await RedisBus.connect(valkey, book)
     task = asyncio.create_task(feed.run())
     try:
-        yield RunningFeed(bus, feed, context, task)
+        yield RunningFeed(bus, feed, context, task, source)
         if task.done():
             task.result()
     finally:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from feed_ibkr.config import FeedIbkrConfig
 from feed_ibkr.shell.source import open_source
 from simulators.tws import TwsSimulator
 from tests.support.feeds import QUICK, RunningFeed, an_instrument, running_feed
+from venues.ibkr import pacing
 
 NS = 10**9
 Start = Callable[..., AbstractAsyncContextManager[RunningFeed]]
@@ -63,6 +65,9 @@ def start(valkey: RedisConfig, book: str, tws: TwsSimulator) -> Start:
 def _instrument(name: str) -> dict[str, Any]:
     if len(name) == 6:
         return an_instrument(name)
+    if name == "NQ":
+        future = {"asset_class": "future", "contract_size": "20", "tick_size": "0.25", "base_currency": ""}
+        return an_instrument(name, currency="USD", **future)
     return an_instrument(name, currency="USD", base_currency="", asset_class="stock", tick_size="0.01")
 
 
@@ -311,6 +316,63 @@ async def test_an_unknown_symbol_is_said_and_the_others_go_on(tws: TwsSimulator,
         await feed.until(lambda: _alerted(feed, "feed_refused"), "an alert")
         (alert,) = await feed.said(Topic.ALERTS)
         assert "NOPE" in alert.text and "does not know the symbol" in alert.text
+
+
+async def test_history_that_does_not_answer_holds_nothing_back_for_long(tws: TwsSimulator, start: Start) -> None:
+    """§9 row 10, request 96: the gap stays and is an alert; what is heard since goes on."""
+    async with start("EURUSD", ibkr={"reconnect_min_s": 2.5, "reconnect_max_s": 2.5}, backfill_wait_s=1.0) as feed:
+        await feed.until_live("EURUSD")
+        tws.script.on("reqHistoricalTicks").silence()
+        tws.mishaps.drop_sockets()
+        await feed.until(lambda: _said(feed, "connected", 2), "a second connection")
+        await moves(tws, 10, 1.3)
+        await feed.until(lambda: _alerted(feed, "feed_gap"), "an alert")
+        await feed.until_live("EURUSD")
+        assert [quote.bid for quote in await feed.quotes()][-10:] == [round(1.3 + i * 0.0001, 5) for i in range(10)]
+
+
+async def test_a_history_that_paces_us_is_asked_again_later(
+    tws: TwsSimulator, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """§9 row 15: 162 with a pacing violation; the gap is filled all the same."""
+    monkeypatch.setattr(pacing, "PAUSE_MIN_S", 0.5)
+    monkeypatch.setattr(pacing, "IDENTICAL_S", 0.2)
+    async with start("EURUSD", ibkr={"reconnect_min_s": 2.5, "reconnect_max_s": 2.5}) as feed:
+        await feed.until_live("EURUSD")
+        text = "Historical Market Data Service error message:Historical data request pacing violation"
+        tws.script.on("reqHistoricalTicks", n=1).error(162, text)
+        tws.mishaps.drop_sockets()
+        await asyncio.sleep(1.1)
+        await moves(tws, 5, 1.2)
+        await feed.until(lambda: _said(feed, "connected", 2), "a second connection")
+        await moves(tws, 5, 1.3)
+        await feed.until(lambda: _said(feed, "filled"), "a filled gap")
+        bids = [quote.bid for quote in await feed.quotes()]
+        assert [bid for bid in bids if 1.2 <= bid < 1.3] == [round(1.2 + i * 0.0001, 5) for i in range(5)]
+        assert await feed.alerts() == []
+
+
+async def test_when_the_front_month_rolls_the_next_one_is_listened_to(tws: TwsSimulator, start: Start) -> None:
+    """§9 row 20."""
+    future = {"symbol": "NQ", "exchange": "CME", "multiplier": "20", "trading_class": "NQ"}
+    async with start(streams=[{"symbol": "NQ"}], ibkr={"contracts": [future]}) as feed:
+        await feed.until(lambda: _asked(tws) == 1, "a subscription")
+        (first,) = tws.quotes._lines.values()
+        tws.quote(first.lane.listing.name, 21_000.0, 21_000.25)
+        await feed.until_live("NQ")
+        today = datetime.now(UTC).date()
+        await feed.source.roll({"NQ"}, today)  # type: ignore[attr-defined]
+        assert _asked(tws) == 1, "it is not due"
+        await feed.source.roll({"NQ"}, today + timedelta(days=95))  # type: ignore[attr-defined]
+        await feed.until(lambda: _asked(tws) == 2, "a subscription to the next")
+        (second,) = tws.quotes._lines.values()
+        assert second.lane.listing.expiry > first.lane.listing.expiry
+        tws.quote(second.lane.listing.name, 22_000.0, 22_000.25)
+        await feed.until(lambda: _reached(feed, 22_000.0), "a quote of the next")
+
+
+async def _reached(feed: RunningFeed, bid: float) -> bool:
+    return bid in [quote.bid for quote in await feed.quotes()]
 
 
 async def test_a_feed_that_stops_says_so_and_recent_bars_are_shown_as_old_meanwhile(tws: TwsSimulator, start: Start) -> None:

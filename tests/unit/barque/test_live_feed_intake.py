@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from barque.calendars import calendar
 from barque.live_feed.config import LiveFeedConfig
 from barque.live_feed.core import Act, FeedCore, Fill
-from barque.live_feed.filling import by_minute, inside, queries_of
+from barque.live_feed.filling import before_snapshot, by_minute, inside, queries_of
 from barque.live_feed.intake import Intake
 from barque.live_feed.metrics import FeedMetrics
 from barque.live_feed.source import Connected, Lost, MarketMessage, Subscription, SymbolNews
@@ -148,6 +149,22 @@ def test_wherever_the_line_is_cut_every_trade_goes_out_once_and_in_order(
         assert desk.out == tape
     else:
         assert back + 1 == len(tape) or tape[back + 1].ts_event_ns - tape[cut].ts_event_ns < 2 * NS, "too short to be a gap"
+
+
+@pytest.mark.parametrize(
+    ("history", "new"), [("abcSde", "abc"), ("abcS", "abc"), ("abcSdeSfS", "abcSdeSf"), ("abc", "abc"), ("S", "")]
+)
+def test_history_meets_quotes_without_the_venues_times_at_the_snapshot_with_which_they_begin(history: str, new: str) -> None:
+    """Each letter is a quote; heard are S, d, e, f … since the connection, history has whole seconds."""
+    heard = [a_quote(T0 + 10 * NS + i, bid=float(ord(letter))) for i, letter in enumerate("Sdefg")]
+    told = [a_quote(T0 + 9 * NS, bid=float(ord(letter)), ts_recv_ns=T0 + 20 * NS) for letter in history]
+    assert "".join(chr(int(tick.bid)) for tick in before_snapshot(told, heard) if isinstance(tick, Quote)) == new
+
+
+def test_where_they_do_not_meet_the_second_of_the_snapshot_is_left_to_what_was_heard() -> None:
+    heard = [a_quote(T0 + 10 * NS + 5, bid=7.0)]
+    told = [a_quote(T0 + second * NS, bid=float(second)) for second in (8, 9, 10)]
+    assert [tick.bid for tick in before_snapshot(told, heard) if isinstance(tick, Quote)] == [8.0, 9.0]
 
 
 def test_a_minute_of_history_is_never_torn_apart() -> None:

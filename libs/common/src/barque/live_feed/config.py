@@ -36,6 +36,8 @@ class LiveFeedConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Gaps up to this long are filled with quotes and trades, longer ones with bars."""
     backfill_intervals: tuple[str, ...] = ("1m",)
     """Of the bars that longer gaps are filled with: those that `[[barbuilder.bars]]` makes."""
+    backfill_wait_s: Annotated[float, Meta(gt=0)] = 30.0
+    """Quotes and trades heard after a gap wait so long for those that belong in front of them; then they go on without."""
     settle_s: Annotated[float, Meta(ge=0)] = 2.0
     """After a gap is filled trading waits so long, so that nobody trades on bars of the past."""
     recent_bars: Annotated[int, Meta(ge=0, le=100_000)] = 1_000

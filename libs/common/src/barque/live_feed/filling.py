@@ -12,10 +12,13 @@ from barque.calendars import Calendar
 from barque.intervals import interval_of
 from barque.live_feed.core import SECOND_NS, Fill
 from barque.live_feed.source import HistoryQuery, MarketMessage
+from barque.live_feed.state import event_ns, tick_key
 from barque.messages import Bar
 from barque.messages.market import PriceType
 
 MINUTE_NS = 60 * SECOND_NS
+OVERLAP = 500
+"""So many quotes at most are compared to find where history and what was heard meet."""
 
 
 def queries_of(fill: Fill, intervals: Sequence[str]) -> list[HistoryQuery]:
@@ -48,6 +51,24 @@ def inside(query: HistoryQuery, messages: Iterable[MarketMessage]) -> Iterator[M
         ends_ns = message.ts_close_ns if isinstance(message, Bar) else at_ns + 1
         if query.from_ns <= at_ns and ends_ns <= query.to_ns:
             yield message
+
+
+def before_snapshot(history: Sequence[MarketMessage], held: Sequence[MarketMessage]) -> Sequence[MarketMessage]:
+    """Quotes of history that happened before those that were heard, where ours have no times of the venue.
+
+    What is heard begins with the quote that stood when we subscribed, and history may already have what came after it. Both tell
+    the same ticks in the same order, so the longest end of the one that is a beginning of the other is where they meet. Where
+    they do not meet, the second in which we began to hear is left to what was heard.
+    """
+    if not held:
+        return history
+    heard = [tick_key(tick)[1:] for tick in held[:OVERLAP]]
+    told = [tick_key(tick)[1:] for tick in history[-OVERLAP:]]
+    for length in range(min(len(told), len(heard)), 0, -1):
+        if told[-length:] == heard[:length]:
+            return history[: len(history) - length]
+    second_ns = event_ns(held[0]) // SECOND_NS * SECOND_NS
+    return [tick for tick in history if event_ns(tick) < second_ns]
 
 
 def trading_time(hours: Calendar, until_ns: int, length_ns: int) -> Iterator[tuple[int, int]]:

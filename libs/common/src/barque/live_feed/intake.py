@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from barque.live_feed.core import SECOND_NS, Act, FeedCore, Fill
 from barque.live_feed.echoes import Echoes
-from barque.live_feed.filling import by_minute
+from barque.live_feed.filling import before_snapshot, by_minute
 from barque.live_feed.metrics import FeedMetrics
 from barque.live_feed.source import MarketMessage, Subscription
 from barque.live_feed.state import Published, event_ns, key_of, kind_of, tick_key
@@ -105,21 +105,23 @@ class Intake:
             self._say([*new, *held[:1]], True)
             held = held[1:]  # the first was found to be news when it was heard
         else:
-            new = self._new_ticks(channel, history, fill)
+            new = self._new_ticks(channel, history, held)
             for part in by_minute(new):
                 self._say(part, True)
         self._say([message for message in held if channel.echoes.is_news(message)], False)
         return len(new)
 
-    def _new_ticks(self, channel: Channel, history: Sequence[MarketMessage], fill: Fill | None) -> list[MarketMessage]:
-        """Those that were not published before; what is held back may repeat those of the second in which both meet."""
+    def _new_ticks(
+        self, channel: Channel, history: Sequence[MarketMessage], held: Sequence[MarketMessage]
+    ) -> list[MarketMessage]:
+        """Those that were not published before; what is held back may repeat them from the second on in which it begins."""
         published = self._published.get(channel.subscription.key)
+        if not channel.subscription.exact_times:
+            history = before_snapshot(history, held)
         if published is not None:
             channel.echoes.expect(published.keys)
         new: list[MarketMessage] = [tick for tick in history if not isinstance(tick, Bar) and channel.echoes.is_news(tick)]
-        if not channel.subscription.exact_times:
-            channel.echoes.expect(tick_key(tick) for tick in new[-1:])  # what is held back begins with a snapshot
-        elif fill is not None:
-            meeting_ns = fill.to_ns // SECOND_NS * SECOND_NS
+        if channel.subscription.exact_times and held:
+            meeting_ns = event_ns(held[0]) // SECOND_NS * SECOND_NS
             channel.echoes.expect(tick_key(tick) for tick in new if event_ns(tick) >= meeting_ns)
         return new

@@ -14,6 +14,7 @@ import time
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
+import msgspec
 import structlog
 
 from barque.bus.feed import FeedWriter
@@ -78,6 +79,8 @@ class LiveFeed:
         self._asked: asyncio.Queue[Subscription] = asyncio.Queue()
         self._to_ask: set[str] = set()
         self._fills: asyncio.Queue[Fill] = asyncio.Queue()
+        self._holding: dict[str, tuple[Fill, float]] = {}
+        """Of subscriptions that are held back: for which fill, and since when."""
         context.health.show("recent", self.recent)
 
     async def run(self) -> None:
@@ -146,12 +149,28 @@ class LiveFeed:
                 self._outbox.put(Topic.ALERTS, act.alert)
             elif isinstance(act, Subscribe):
                 self._ask_for(act.subscription)
-            else:
-                if act.ahead:
-                    self._intake.hold(act.subscription.key)
+            elif not act.ahead:
                 self._fills.put_nowait(act)
+            else:
+                self._hold_for(act)
         if acts:
             self._wake.set()
+
+    def _hold_for(self, fill: Fill) -> None:
+        """What comes now waits for the history before it; of two gaps in a row both are filled at once."""
+        key = fill.subscription.key
+        before = self._holding.get(key)
+        if before is not None:
+            fill = msgspec.structs.replace(fill, from_ns=before[0].from_ns)
+        self._holding[key] = fill, before[1] if before is not None else time.monotonic()
+        self._intake.hold(key)
+        self._fills.put_nowait(fill)
+
+    def _give_up_waiting(self) -> None:
+        """History that does not come does not hold the present back for long."""
+        for fill, since in list(self._holding.values()):
+            if time.monotonic() - since >= self._config.backfill_wait_s:
+                self._finish(fill, [], f"history did not answer within {self._config.backfill_wait_s:g} s")
 
     def _ask_for(self, subscription: Subscription) -> None:
         """Unless it is to be asked for already."""
@@ -194,7 +213,13 @@ class LiveFeed:
                 continue
             await self._fill_one(fill)
 
+    def _is_superseded(self, fill: Fill) -> bool:
+        """Nobody waits for it any more."""
+        return fill.ahead and self._holding.get(fill.subscription.key, (None,))[0] is not fill
+
     async def _fill_one(self, fill: Fill) -> None:
+        if self._is_superseded(fill):
+            return
         found: list[MarketMessage] = []
         trouble = ""
         for query in queries_of(fill, self._config.backfill_intervals):
@@ -202,7 +227,12 @@ class LiveFeed:
             found += inside(query, part)
             if trouble:
                 break
+        if not self._is_superseded(fill):
+            self._finish(fill, found, trouble)
+
+    def _finish(self, fill: Fill, found: Sequence[MarketMessage], trouble: str) -> None:
         if fill.ahead:
+            del self._holding[fill.subscription.key]
             count = self._intake.release(fill.subscription.key, found, fill)
         else:
             bars = sorted((m for m in found if isinstance(m, Bar)), key=lambda bar: (bar.ts_close_ns, bar.interval, bar.price))
@@ -281,6 +311,7 @@ class LiveFeed:
         """The core hears the time, the metrics what it thinks."""
         while True:
             self._do(self._core.on_time(time.time_ns()))
+            self._give_up_waiting()
             self._metrics.connected.set(self._core.connected)
             self._metrics.reconnects.set(self._core.reconnects)
             self._metrics.stale.set(self._core.stale_symbols)

@@ -15,7 +15,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence, Set
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import msgspec
@@ -65,8 +65,6 @@ _REACTIONS: dict[Reaction, SymbolState] = {
 }
 BUST, MARKET_FARM_DOWN, MARKET_FARM_UP = 10225, 2103, 2104
 ROLL_CHECK_S = 600.0
-SHARED_S = 1.0
-"""Quotes and trades of a symbol come over one line; who asks so soon after the other has it already."""
 TICKS_PAGE = 1_000
 HISTORY_S = 90.0
 _SAID = re.compile(r": (\d{3,5}) (.*)", re.DOTALL)
@@ -81,7 +79,8 @@ class Line:
         self.symbol = symbol
         self.level1 = Level1(symbol)
         self.growing: GrowingBars | None = None
-        self.asked_at = time.monotonic()
+        self.claimed: set[str] = set()
+        """Keys of subscriptions for whose sake it was asked."""
         self.kinds = {stream.subscription.kind for stream in streams}
 
 
@@ -149,7 +148,7 @@ class IbkrSource:
         listing = await self._listing(subscription.symbol)
         how = "level1" if subscription.key in self._downgraded else stream.how
         if how == "level1":
-            await self._ask_level1(subscription.symbol, listing)
+            await self._ask_level1(subscription, listing)
         elif how == "tick_by_tick":
             await self._ask_tick_by_tick(stream, listing)
         elif how == "five_seconds":
@@ -176,21 +175,25 @@ class IbkrSource:
 
     # -- asking ----------------------------------------------------------------------------------------------------------
 
-    async def _ask_level1(self, symbol: str, listing: Listing) -> None:
+    async def _ask_level1(self, subscription: Subscription, listing: Listing) -> None:
+        """Quotes and trades of a symbol come over one line."""
         shared = [
             stream
             for key, stream in self._streams.items()
-            if stream.subscription.symbol == symbol and (stream.how == "level1" or key in self._downgraded)
+            if stream.subscription.symbol == subscription.symbol and (stream.how == "level1" or key in self._downgraded)
         ]
-        recent = [line for line in self._lines.values() if line.symbol == symbol and line.streams == shared]
-        if any(time.monotonic() - line.asked_at < SHARED_S for line in recent):
-            return
+        for line in self._lines.values():
+            if line.streams == shared and subscription.key not in line.claimed:
+                line.claimed.add(subscription.key)  # it comes over this line already, which was asked for the other's sake
+                return
         trades = any(stream.subscription.kind == "trades" for stream in shared)
 
         def put(client: Any, number: int) -> None:
             client.reqMktData(number, listing.contract(), "233" if trades else "", False, False, [])
 
-        await self._ask(Line(0, shared, lambda client, number: client.cancelMktData(number)), put)
+        line = Line(0, shared, lambda client, number: client.cancelMktData(number))
+        line.claimed.add(subscription.key)
+        await self._ask(line, put)
 
     async def _ask_tick_by_tick(self, stream: Stream, listing: Listing) -> None:
         kind = "BidAsk" if stream.subscription.kind == "quotes" else "Last"
@@ -255,12 +258,12 @@ class IbkrSource:
         symbols = {stream.subscription.symbol for stream in self._streams.values()}
         while True:
             await asyncio.sleep(ROLL_CHECK_S)
-            await self.roll(symbols)
+            await self.roll(symbols, datetime.now(UTC).date())
 
-    async def roll(self, symbols: Set[str]) -> None:
+    async def roll(self, symbols: Set[str], today: date) -> None:
         """Look once."""
         try:
-            changed = await self._contracts.resolve(self._session, datetime.now(UTC).date(), symbols & self._listed)
+            changed = await self._contracts.resolve(self._session, today, symbols & self._listed)
         except VenueUnavailable as error:
             log.info("roll_not_checked", reason=str(error))
             return
