@@ -468,7 +468,7 @@ async def test_orders_of_others_are_in_the_books_and_cause_no_event(tws: TwsSimu
         await until(lambda: other.filled("filled") == 1)
         executions = await trader.venue.executions_since(0)
         positions = await trader.venue.positions()
-    assert [each.symbol for each in shown] == []  # of our own kind, but of another client: its own sender's
+    assert [each.order_id for each in shown] == ["theirs"]
     assert [each.order_id for each in executions] == ["filled"]
     assert positions[0].quantity == 1
     assert not trader.of(Accepted)

@@ -290,6 +290,19 @@ async def test_a_new_process_cancels_and_changes_what_an_earlier_one_sent(tws: T
     assert set(tws.book.submissions.values()) == {1}
 
 
+async def test_an_order_of_an_earlier_client_id_of_ours_is_shown_and_a_cancel_of_it_is_refused(tws: TwsSimulator) -> None:
+    """Somebody changed `sender_client_id`: the order may still trade, and only the other client could withdraw it."""
+    async with Trader(tws) as trader:
+        await trader.place("a", order_type="limit", limit_price=D("1.09"))
+        await until(lambda: trader.of(Accepted))
+    async with Trader(tws, sender_client_id=99) as again:
+        again.tokens, again.orders = trader.tokens, trader.orders
+        assert [each.order_id for each in await again.venue.open_orders()] == ["a"]
+        await again.cancel("a")
+        await until(lambda: again.said("a") == ["RequestRefused"])
+    assert trader.at_tws("a").is_open
+
+
 async def test_an_id_that_jumps_ahead_is_followed(tws: TwsSimulator) -> None:
     tws.next_valid_id = 5_000_000
     async with Trader(tws) as trader:

@@ -352,7 +352,8 @@ class IbkrVenue:
     # -- the books -----------------------------------------------------------------------------------------------------
 
     async def open_orders(self) -> list[VenueOrder]:
-        """Those of every client of the account, and those made by hand."""
+        """Those of every client of the account, and those made by hand. One with our reference under another client id is too:
+        it may trade, though only that client can cancel it."""
         session = self._open_session()
         if session.link.read_only:
             raise VenueUnavailable("a read-only API shows no orders")
@@ -362,11 +363,10 @@ class IbkrVenue:
             shown, filled = self._shown, self._filled_shown
         finally:
             self._shown = None
-        own = self._config.sender_client_id
         return [
             seen.as_open(filled.get(key, ZERO) / self._unit(seen.con_id))
             for key, seen in shown.items()
-            if seen.status not in GONE and seen.account in ("", self._account) and (not seen.order_id or seen.client_id == own)
+            if seen.status not in GONE and seen.account in ("", self._account)
         ]
 
     async def executions_since(self, ts_ns: int) -> list[VenueExecution]:
