@@ -86,6 +86,23 @@ def tws(
         asyncio.run(serve(wanted, console.print))
 
 
+@app.command()
+def broker(
+    port: Annotated[int, typer.Option(help="On loopback; 0: any free one.")] = 7600,
+    symbols: SymbolsOption = "EURUSD,GBPUSD",
+    account: Annotated[str, typer.Option(help="Its name.")] = "SIM1",
+    seed: SeedOption = 7,
+    ticks_per_s: RateOption = 2.0,
+) -> None:
+    """A broker without a protocol of its own to learn: the paper exchange behind a socket, for `sender.venue = "simulated"`."""
+    import asyncio
+
+    from barque_cli.simulate_broker import serve
+
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(serve(port, _listed(symbols), account, seed, ticks_per_s, console.print))
+
+
 def _listed(text: str) -> list[str]:
     return [each.strip() for each in text.split(",") if each.strip()]
 
