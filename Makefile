@@ -5,10 +5,10 @@ PACKAGES := $(patsubst %/pyproject.toml,%,$(wildcard libs/*/pyproject.toml servi
 STAMP := .venv/.ready
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup check format test demo bench bench-backtest new-strategy parity chaos-spine lock clean
+.PHONY: help setup check format test demo bench bench-backtest new-strategy parity simulation chaos chaos-spine chaos-orders e2e lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## make .venv with everything in it, the barque command included
 
@@ -48,6 +48,17 @@ new-strategy: $(STAMP) ## NAME=x: write a strategy package that works, with its 
 
 chaos-spine: $(STAMP) ## kill every service at random moments of a replay and compare with an undisturbed one
 	$(PY) -m pytest -m slow tests/integration/test_chaos_spine.py
+
+chaos-orders: $(STAMP) ## end a live sender at every step, freeze it, halt it, take its stores away; TIMES=20 HALTS=200 FREEZES=20
+	$(PY) -m pytest -m slow tests/integration/test_sender_crashes.py tests/integration/test_live_halt.py tests/integration/test_live_stores.py
+
+chaos: chaos-spine chaos-orders ## both
+
+simulation: $(STAMP) ## the whole order path in one process, with faults, from one seed: SEED=1 STEPS=100000
+	$(PY) -m tests.simulation --seed $(or $(SEED),1) --steps $(or $(STEPS),100000)
+
+e2e: $(STAMP) ## the running system in a browser, and at the simulators of brokers
+	$(PY) -m pytest tests/e2e
 
 parity: $(STAMP) ## a real month through the running services and through a backtest, fill by fill
 	$(PY) -m pytest -m slow tests/integration/test_gotobi_february_2013.py
