@@ -76,6 +76,7 @@ class Broker:
     """Commissions by execution, also those that nobody has been told yet."""
     numbers: list[int] = field(default_factory=list)
     session: bool = False
+    refuses_all: bool = False
     wire: list[VenueEvent] = field(default_factory=list)
     """Events under way to whoever holds the session."""
     spoken: list[VenueEvent] = field(default_factory=list)
@@ -102,6 +103,7 @@ class Broker:
 
     def receive(self, effect: Effect, refuses: bool = False) -> None:
         """A request has come. `refuses`: the broker says no, for reasons of its own."""
+        refuses = refuses or self.refuses_all
         if isinstance(effect, Send):
             for order, number in effect.orders:
                 self._submit(order, number, refuses)

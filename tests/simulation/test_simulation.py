@@ -16,7 +16,7 @@ from tests.simulation.run import WEIGHTS, Broken, missing, run, run_world
 from tests.simulation.world import World
 
 SEEDS = (2026, 11, 28, 7)
-STEPS = 6_000
+STEPS = 3_000
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +30,8 @@ def happened() -> Counter[str]:
 
 def test_every_law_holds_after_every_step_of_a_long_run(happened: Counter[str]) -> None:
     assert happened["steps"] == STEPS * len(SEEDS)
-    assert happened["orders at the broker"] > 1_000
-    assert happened["executions"] > 1_000
+    assert happened["orders at the broker"] > 500
+    assert happened["executions"] > 500
 
 
 def test_a_run_that_has_not_seen_every_fault_has_proved_nothing(happened: Counter[str]) -> None:

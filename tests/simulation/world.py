@@ -109,18 +109,24 @@ def instruments(spot: bool) -> dict[str, Instrument]:
 class World:
     """One book, from its beginning."""
 
-    def __init__(self, chance: Random) -> None:
+    def __init__(self, chance: Random, breakers: dict[str, Any] | None = None, policy: str = "") -> None:
+        """`breakers`: only these, and no limits: for a test that does the rest by itself. `policy`: of critical differences."""
         self.happened: Counter[str] = Counter()
         self.now_ns = T0
         self.spot, self.native = chance.random() < 0.5, chance.random() < 0.5
-        self.policy = chance.choice(["halt_and_alert", "sync_to_broker", "sync_to_local"])
+        self.policy = policy or chance.choice(["halt_and_alert", "sync_to_broker", "sync_to_local"])
         self.instruments = instruments(self.spot)
         self.broker = Broker(self.instruments, self.native, dedupe=chance.random() < 0.3, now_ns=T0, prices=dict(PRICES))
         self.streams = Streams()
-        self.router = Shell(self._router(chance), RouterNode.inputs, self.streams)
-        self.sender = Shell(self._sender(chance), (Topic.ORDERS,), self.streams)
+        self.router = Shell(self._router(chance, breakers), RouterNode.inputs, self.streams)
+        rate: dict[str, Any] = {"max_requests_per_s": chance.choice([5.0, 1000.0]), "burst": 8}
+        if breakers is not None:
+            rate: dict[str, Any] = {"max_requests_per_s": 1000.0, "burst": 1000}
+        self.sender = Shell(self._sender(rate), (Topic.ORDERS,), self.streams)
         self.portfolio = Shell(self._portfolio(), PortfolioNode.inputs, self.streams)
         self.router_laws = RouterLaws(MAX_POSITION, OWN, PER_MINUTE)
+        if breakers is not None:
+            self.router_laws = RouterLaws(Decimal(10) ** 9, {}, 100)
         self.sender_laws = SenderLaws(self.broker)
         self.portfolio_laws = PortfolioLaws(self.instruments)
         self.streams.heard = self._hear
@@ -138,7 +144,7 @@ class World:
         differ because of these, and because of nothing else."""
         self.signals: list[Message] = []
         self._count = 0
-        if chance.random() < 0.3:
+        if breakers is None and chance.random() < 0.3:
             self.broker.by_hand(chance.choice(list(PRICES)), chance.choice(["buy", "sell"]), Decimal(2))
         for symbol in PRICES:
             self._mark(symbol)
@@ -146,7 +152,7 @@ class World:
 
     # -- its parts -----------------------------------------------------------------------------------------------------------
 
-    def _router(self, chance: Random) -> Any:
+    def _router(self, chance: Random, breakers: dict[str, Any] | None) -> Any:
         on_trip = chance.choice(["refuse", "cancel", "flatten", "halt"])
         section = {
             "limits": {"max_position": str(MAX_POSITION), "max_open_orders": 24},
@@ -158,18 +164,14 @@ class World:
                 "stale_data": {"after_s": "45"},
             },
         }
+        if breakers is not None:
+            section = {"breakers": breakers}
         config = load_section({"router": section}, "router", RouterConfig)
         return lambda: RouterNode(config, self.instruments.values(), STRATEGIES)
 
-    def _sender(self, chance: Random) -> Any:
+    def _sender(self, rate: dict[str, Any]) -> Any:
         policy = {"every_s": 60.0, "critical": self.policy, "minor": "sync_to_broker"}
-        section = {
-            "account": "paper",
-            "venue": "model",
-            "max_requests_per_s": chance.choice([5.0, 1000.0]),
-            "burst": 8,
-            "reconciliation": policy,
-        }
+        section = {"account": "paper", "venue": "model", "reconciliation": policy} | rate
         config = load_section({"sender": section}, "sender", SendingConfig)
         return lambda: SendingNode(config, self.broker.capabilities(), "model")
 
