@@ -186,10 +186,12 @@ def test_a_difference_is_reported_and_followed_as_its_severity_and_policy_say(na
             assert again == [(difference.severity, (difference.text,))]
 
 
-@pytest.mark.parametrize("name", DIFFERENCES)
+NOT_TO_TAKE_OVER = ("position the ledger lacks", "filled without an execution", "ended here and open there")
+"""There is no figure of the broker's that would make the two equal."""
+
+
+@pytest.mark.parametrize("name", [name for name in DIFFERENCES if name not in NOT_TO_TAKE_OVER])
 def test_what_was_taken_over_from_the_broker_is_no_difference_any_more(name: str) -> None:
-    if name in ("position the ledger lacks", "filled without an execution", "ended here and open there"):
-        pytest.skip("there is no figure of the broker's that could be taken over")
     difference = DIFFERENCES[name]
     sending = begun("sync_to_broker", difference.severity)
     shown = difference.arrange(sending)
