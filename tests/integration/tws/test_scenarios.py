@@ -18,6 +18,7 @@ from ib_async import IB, ContFuture, Forex, LimitOrder, MarketOrder, Order, Stoc
 from simulators.market.chance import seeded
 from simulators.tws import Limits, ManualClock, Noise, TwsSimulator
 from simulators.tws.place_order import PlaceOrder
+from simulators.tws.wire import frame
 from tests.support.tws import connected, errors, until
 
 EURUSD = Forex("EURUSD", conId=12087792)
@@ -197,6 +198,21 @@ async def test_08_the_socket_breaks_around_an_order_and_the_book_tells(when: str
             refs = [trade.order.orderRef for trade in ib.openTrades()]
             fills = [fill.execution.shares for fill in ib.fills()]
         assert (refs, fills) == (([], []) if when == "before" else (["it"], [10_000]))
+
+
+async def test_08_inside_a_frame_is_half_a_message(desk: Desk) -> None:
+    tws, _ = desk
+    tws.script.on("reqCurrentTime", client_id=9).drop("inside")
+    reader, writer = await asyncio.open_connection(tws.host, tws.port)
+    writer.write(b"API\0" + b"\0\0\0\x09v157..178" + frame((71, 2, 9, "")))
+    heard = b""
+    while b"2158" not in heard:
+        heard += await asyncio.wait_for(reader.read(1_000), 5)
+    writer.write(frame((49, 1)))
+    rest = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    assert 4 < len(rest) < 4 + int.from_bytes(rest[:4], "big"), "a length, and less than it promises"
+    assert rest[4:].startswith(b"49\0")
 
 
 async def test_08_the_socket_breaks_between_two_partial_fills(desk: Desk) -> None:
@@ -433,6 +449,15 @@ async def test_16_the_next_order_id_lies_behind_or_ahead(desk: Desk) -> None:
     async with connected(tws) as ib:
         assert ib.client.getReqId() >= 5_000
     assert tws.book.submissions == {"first": 1}
+
+
+async def test_16_the_next_order_id_is_higher_than_any_that_was_used_after_all_orders_are_done(desk: Desk) -> None:
+    tws, ib = desk
+    trade = ib.placeOrder(EURUSD, market())
+    await until(lambda: state(trade) == "Filled")
+    async with connected(tws, 8):
+        told = tws.transcript.named("nextValidId")[-1]
+    assert told.fields[1] == trade.order.orderId + 1
 
 
 async def test_16_ids_are_reset_and_completed_orders_have_no_reference(desk: Desk) -> None:
