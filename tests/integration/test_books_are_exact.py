@@ -11,11 +11,13 @@ import time
 from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import msgspec
 import pytest
+from typer.testing import CliRunner
 
 from barque.bus.ledger import LedgerRunner
 from barque.bus.ledger_row import lock_key
@@ -26,6 +28,7 @@ from barque.messages import Fill, PositionChanged, Topic
 from barque.observability.health import Health
 from barque.postgres.pool import connect_one
 from barque.postgres.projector import Handled, Scope
+from barque_cli.main import app
 from portfolio.config import AccountConfig, PortfolioConfig
 from portfolio.core.node import PortfolioNode
 from portfolio.core.state import PortfolioState
@@ -170,6 +173,34 @@ async def test_what_was_damaged_is_found_named_and_put_right(connection: asyncpg
     await rebuild_of(connection).write()
     assert (await rebuild_of(connection).check()).differences == []
     await compare(connection, node, expected)
+
+
+async def test_the_command_names_what_differs_and_puts_it_right(
+    connection: asyncpg.Connection, database: PostgresConfig, tmp_path: Path
+) -> None:
+    fills = [fill for fill in storm(8, 60).told if fill.symbol == "EURUSD" and fill.account == "paper"]
+    await book_all(connection, fills, batch=20, seed=8)
+    await begin(connection)
+    config = tmp_path / "barque.toml"
+    config.write_text(
+        f'[postgres]\nurl = "{database.url}"\npassword_file = "{database.password_file}"\n'
+        '[[portfolio.accounts]]\nname = "paper"\ncurrency = "USD"\nstarting_cash = "1000000"\n'
+        '[[instruments]]\nsymbol = "EURUSD"\ncurrency = "USD"\nbase_currency = "EUR"\ntick_size = "0.00001"\n'
+    )
+
+    async def rebuild(*options: str) -> tuple[int, str]:
+        arguments = ["books", "rebuild", *options, "--config", str(config)]
+        done = await asyncio.to_thread(CliRunner().invoke, app, arguments)
+        return done.exit_code, done.output
+
+    code, output = await rebuild("--check")
+    assert (code, "differ" in output) == (0, False), output
+    await connection.execute("UPDATE positions SET quantity = quantity + 1 WHERE strategy_id = 's1'")
+    code, output = await rebuild()
+    assert code == 1
+    assert "positions paper/s1/EURUSD: quantity is " in output
+    assert (await rebuild("--write"))[0] == 0
+    assert (await rebuild("--check"))[0] == 0
 
 
 async def test_a_portfolio_with_a_wrong_state_goes_on_from_the_rebuilt_one(connection: asyncpg.Connection) -> None:
