@@ -13,6 +13,7 @@ import msgspec
 
 LARGEST = Decimal(10) ** 12
 """No price or quantity is as large; keeps every product well inside 28 digits."""
+_ZERO = Decimal(0)
 
 PRICES_KNOWN = 256
 """Floats whose price on the grid is remembered, by instrument: the same few come again and again."""
@@ -106,7 +107,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 def sound(value: Decimal | None) -> TypeGuard[Decimal]:
     """True for a finite positive number of a size that occurs in markets."""
-    return value is not None and value.is_finite() and 0 < value < LARGEST
+    return value is not None and value.is_finite() and _ZERO < value < LARGEST
 
 
 def _on_grid(exact: Decimal, step: Decimal, plain: bool, rounding: str) -> Decimal:

@@ -32,12 +32,12 @@ class Holding(msgspec.Struct, array_like=True):
     def trade(self, signed: Decimal, unit: Decimal) -> Decimal:
         """Book `signed` contracts at `unit` each; returns the profit or loss that this realises."""
         held = self.quantity
-        if not held or (signed > 0) == (held > 0):
+        if not held or (signed > ZERO) == (held > ZERO):
             self.quantity = held + signed
             self.cost += signed * unit
             return ZERO
         left = held + signed
-        if not left or (left > 0) != (held > 0):
+        if not left or (left > ZERO) != (held > ZERO):
             realised = held * unit - self.cost
             self.quantity, self.cost = left, left * unit
             return realised

@@ -181,7 +181,7 @@ class Floor:
             return
         if available is not None:
             taken[bar.price] = used + quantity
-        if quantity > 0:
+        if quantity > ZERO:
             self._fill(working, hit, ts_ns, quantity, costs)
         if order.order_id not in self.state.working:
             return

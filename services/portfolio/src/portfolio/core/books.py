@@ -46,12 +46,12 @@ class Position(msgspec.Struct, kw_only=True):
         """Book `signed` contracts at `price`; returns the profit or loss that this realises."""
         unit = instrument.multiplier * price
         held = self.quantity
-        if not held or (signed > 0) == (held > 0):
+        if not held or (signed > ZERO) == (held > ZERO):
             self.quantity = held + signed
             self.cost += signed * unit
             return ZERO
         left = held + signed
-        if left and (left > 0) == (held > 0):
+        if left and (left > ZERO) == (held > ZERO):
             released = (self.cost * -signed / held).quantize(GRAIN, rounding=ROUND_HALF_EVEN)
             realised = -signed * unit - released
             self.cost -= released

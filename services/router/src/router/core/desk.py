@@ -27,7 +27,7 @@ from barque.node import Output
 from router.core.breakers.rates import Rates
 from router.core.lifecycle import FINAL, OrderEvent, OrderState, after, event_of
 from router.core.orders import TERMS, cancel_of
-from router.core.state import OpenOrder, RouterState
+from router.core.state import ZERO, OpenOrder, RouterState
 
 Request: TypeAlias = SubmitOrder | CancelOrder | ModifyOrder
 _ORDERS = Topic.ORDERS
@@ -101,7 +101,7 @@ class Desk:
             if open_order.filled >= open_order.order.quantity:  # it had filled before the change could come
                 event = OrderEvent.FILLED
         if event is not None:
-            open_order.state = after(open_order.state, event, open_order.filled > 0)
+            open_order.state = after(open_order.state, event, open_order.filled > ZERO)
         if open_order.state in FINAL:
             del orders[message.order_id]
         return open_order
@@ -114,7 +114,7 @@ class Desk:
         if open_order is None:
             return None
         open_order.filled += signed if open_order.order.side == "buy" else -signed
-        if signed and open_order.filled > 0:
+        if signed and open_order.filled > ZERO:
             self.advance(fill)
         return open_order
 

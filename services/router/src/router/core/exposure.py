@@ -42,7 +42,7 @@ def open_quantities(state: RouterState, symbol: str, side: Side, without_guards_
 def worst_of(position: Decimal, side: Side, open_quantity: Decimal) -> Decimal:
     """Contracts on `side` that a signed `position` becomes when `open_quantity` fills; zero where it stays on the other side."""
     worst = (position if side == "buy" else -position) + open_quantity
-    return worst if worst > 0 else ZERO
+    return worst if worst > ZERO else ZERO
 
 
 def worst_by_symbol(state: RouterState, strategy_id: str = "") -> dict[str, tuple[Decimal, Decimal]]:

@@ -13,7 +13,8 @@ Resting orders (limits, stops, a bracket's exits) never count: they may never tr
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import NamedTuple
+
+import msgspec
 
 from barque.instruments import LARGEST, Instrument, sound
 from barque.messages import RejectReason, Signal
@@ -24,7 +25,7 @@ from router.core.refusal import Refusal
 from router.core.state import ZERO, RouterState
 
 
-class Size(NamedTuple):
+class Size(msgspec.Struct, frozen=True):
     """What to trade; zero contracts where the wish is already true."""
 
     side: Side
@@ -145,13 +146,13 @@ def _to_target(
         bought = state.under_way(signal.strategy_id, signal.symbol, "buy")
         sold = state.under_way(signal.strategy_id, signal.symbol, "sell")
     difference = instrument.quantity(target - position - bought + sold)
-    if difference > 0:
+    if difference > ZERO:
         side: Side = "buy"
         quantity, held, under_way = difference, -position, bought
     else:
         side, quantity, held, under_way = "sell", -difference, position, sold
     left = held - under_way
-    if only_closing and quantity > left > 0:
+    if only_closing and quantity > left > ZERO:
         quantity = left
     resting = signal.order_type != "market"
     room = held - _open(state, signal, side, with_guards=False) if resting else left
@@ -159,8 +160,8 @@ def _to_target(
         refusal = _too_small(instrument, quantity)
         if refusal is not None:
             return refusal if signal.target is not None else Size(side, ZERO, False)
-    keeps = None if resting or not (left > 0 or not target) else max(left - quantity, ZERO)
-    return Size(side, quantity, 0 < quantity <= room, keeps)
+    keeps = None if resting or not (left > ZERO or not target) else max(left - quantity, ZERO)
+    return Size(side, quantity, ZERO < quantity <= room, keeps)
 
 
 def _open(state: RouterState, signal: Signal, side: Side, with_guards: bool) -> Decimal:

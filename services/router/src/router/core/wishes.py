@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import NamedTuple
 
 import msgspec
 
@@ -33,7 +32,7 @@ from router.core.sizing import Size, size
 from router.core.state import ZERO, OpenOrder, RouterState
 
 
-class Decision(NamedTuple):
+class Decision(msgspec.Struct, frozen=True):
     """What is to go out, why a wish is refused, and breakers that it tripped."""
 
     requests: Sequence[Request] = ()

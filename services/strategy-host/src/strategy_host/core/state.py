@@ -176,9 +176,9 @@ class StrategyNodeState(msgspec.Struct, kw_only=True):
             del self.positions[symbol], self.average_prices[symbol]
             return
         self.positions[symbol] = position
-        if (quantity > 0) == (held > 0):
+        if (quantity > ZERO) == (held > ZERO):
             self.average_prices[symbol] = (self.average_prices[symbol] * held + price * quantity) / position
-        elif (position > 0) != (held > 0):
+        elif (position > ZERO) != (held > ZERO):
             self.average_prices[symbol] = price
 
     def _correct(self, symbol: str, was: Execution, now: Execution) -> None:
@@ -190,7 +190,7 @@ class StrategyNodeState(msgspec.Struct, kw_only=True):
         self.positions[symbol] = position
         if held and (position > 0) == (held > 0) == (was.quantity > 0):
             average = (average * held - was.price * was.quantity + now.price * now.quantity) / position
-        elif not held or (position > 0) != (held > 0):
+        elif not held or (position > ZERO) != (held > ZERO):
             average = now.price
         self.average_prices[symbol] = average
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Protocol
 
+import msgspec
+
 from barque.instruments import Instrument
 from barque.messages import SubmitOrder
 from router.core.exposure import open_quantities, worst_of
@@ -16,21 +18,18 @@ from router.core.refusal import Refusal
 from router.core.state import ZERO, RouterState
 
 
-class Proposal:
+class Proposal(msgspec.Struct):
     """One order with the terms that it would have."""
 
-    __slots__ = ("_worst", "added", "instrument", "opens", "order", "sends")
-
-    def __init__(self, order: SubmitOrder, instrument: Instrument, added: Decimal, opens: int, sends: int) -> None:
-        """`added`: contracts that come on top of what is open, negative where an order is made smaller. `opens`: orders that come
-        into being, a bracket's exits included.
-        `sends`: orders and changes that go to the broker."""
-        self.order = order
-        self.instrument = instrument
-        self.added = added
-        self.opens = opens
-        self.sends = sends
-        self._worst: tuple[Decimal, Decimal, Decimal] | None = None
+    order: SubmitOrder
+    instrument: Instrument
+    added: Decimal
+    """Contracts that come on top of what is open, negative where an order is made smaller."""
+    opens: int
+    """Orders that come into being, a bracket's exits included."""
+    sends: int
+    """Orders and changes that go to the broker."""
+    _worst: tuple[Decimal, Decimal, Decimal] | None = None
 
     def worst(self, state: RouterState) -> tuple[Decimal, Decimal, Decimal]:
         """Contracts on the order's side at worst: of its strategy without it, with it, and of all other strategies."""
