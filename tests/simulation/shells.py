@@ -10,6 +10,7 @@ beginning and never restarted, is fed what was committed and nothing else, and h
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -108,8 +109,10 @@ class Shell:
         merged = as_told(merge(cast(Any, entries), lockstep=False))
         commands = [message for entry in merged if entry.topic is Topic.CONTROL for message in entry.messages()]
         others = [message for entry in merged if entry.topic is not Topic.CONTROL for message in entry.messages()]
-        told = [*before, *commands, ClockTicked(now_ns=now_ns), *others, *after]
-        handled = [Handled(message, tuple(self.node.handle(message))) for message in told]
+        own = [deepcopy(message) for message in before]  # what a node is given to keep is not what its replay is given
+        told = [*own, *commands, ClockTicked(now_ns=now_ns), *others, *after]
+        kept = [*before, *told[len(before) :]]
+        handled = [Handled(message, tuple(self.node.handle(given))) for given, message in zip(told, kept, strict=True)]
         positions = dict(self.positions)
         for entry in entries:
             positions[entry.topic] += 1

@@ -34,6 +34,7 @@ from barque.messages import (
 )
 from barque.venue import Connected, Disconnected, Executed, VenueOrder
 from portfolio.config import PortfolioConfig
+from portfolio.core.history import Memory, Recalled
 from portfolio.core.node import PortfolioNode
 from router.config import RouterConfig
 from router.core.node import RouterNode
@@ -215,7 +216,9 @@ class World:
         """The portfolio takes a batch, and perhaps dies before it has committed, or before it has published."""
         shell = self.portfolio
         shell.publish()
-        turn = shell.turn(self.now_ns, shell.unread()[: chance.randint(1, most)])
+        entries = shell.unread()[: chance.randint(1, most)]
+        begins = [] if shell.commits else [Recalled(memory=Memory())]  # the ledger is empty; what comes then stays in mind
+        turn = shell.turn(self.now_ns, entries, begins)
         if faulty and chance.random() < 0.04:
             shell.restart()
             self.happened["portfolio_crashed"] += 1
