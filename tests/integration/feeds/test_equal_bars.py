@@ -78,7 +78,7 @@ async def bars_of(broker: str, valkey: RedisConfig, book: str, ticks: list[tuple
             return len(quotes) >= len(ticks) * 0.99 and quotes[-1].bid == last_bid
 
         await feed.until(heard, "the last tick", 60)
-        await publish(feed.bus, Topic.CLOCK, [[ClockTicked(now_ns=ticks[-1][0] // MINUTE * MINUTE)]])
+        await publish(feed.bus, Topic.CLOCK, [[ClockTicked(now_ns=(ticks[-1][0] // MINUTE + 2) * MINUTE)]])
 
         async def at_rest() -> bool:
             return await feed.bus.whose_turn() == ""

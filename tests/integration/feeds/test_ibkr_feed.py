@@ -135,8 +135,8 @@ async def test_lost_at_the_broker_and_kept_the_stream_goes_on_by_itself(tws: Tws
 
 @pytest.mark.parametrize("data", ["lost", "secretly_dead"])
 async def test_lost_at_the_broker_and_not_kept_it_is_asked_for_anew(tws: TwsSimulator, start: Start, data: Any) -> None:
-    """§9 row 6: 1101; and 1102 that keeps nothing, which only silence shows."""
-    async with start("EURUSD") as feed:
+    """§9 row 6: 1101, at once; and 1102 that keeps nothing, which only silence shows."""
+    async with start("EURUSD", verify_s=60.0 if data == "lost" else 1.0) as feed:
         await feed.until_live("EURUSD")
         tws.mishaps.lose_ibkr()
         await feed.until(lambda: _fit(feed, "stale"), "paused")
