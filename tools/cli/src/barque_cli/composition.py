@@ -46,5 +46,8 @@ def service(name: str) -> ServiceSpec:
 def services_of(raw: Mapping[str, Any]) -> tuple[ServiceSpec, ...]:
     """The services that a configuration needs."""
     feeds = tuple(spec for spec in BROKER_FEEDS if spec.module in raw)
-    others = tuple(spec for spec in SERVICES if not (feeds and spec.module == "feed_replay" and spec.module not in raw))
+    others = [spec for spec in SERVICES if not (feeds and spec.module == "feed_replay" and spec.module not in raw)]
+    if "sender" in raw:
+        at_broker = ServiceSpec(f"sender-{raw['sender'].get('venue', 'broker')}", service("sender-paper").module)
+        others = [at_broker if spec.module == at_broker.module else spec for spec in others]
     return (*others, *feeds)
