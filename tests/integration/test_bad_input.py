@@ -169,7 +169,11 @@ def test_rubbish_on_the_signals_stops_the_book_with_an_alert_and_resume_goes_pas
     assert alert.severity == "critical"
     assert place in alert.text
     book.supervisor.kill("router")  # and a restart does not go past it either
-    wait_until(lambda: router.restarts == 1 and readyz(router.health_port)[0] == 503, 10, "the stop after the restart")
+    wait_until(
+        lambda: router.restarts == 1 and place in readyz(router.health_port)[1].get("router", ""),
+        10,
+        "the stop after the restart",
+    )
     assert orders_of(book, "after") == []
     resume(book)
     wait_until(lambda: readyz(router.health_port)[0] == 200, 5, "the router's readiness")
@@ -279,10 +283,8 @@ def test_services_wait_for_stores_that_are_not_there_and_need_no_restart_when_th
     try:
         builder, sender = (system.start_service(service(name)) for name in ("barbuilder", "sender-paper"))
         for child in (builder, sender):
-            wait_until(lambda port=child.health_port: readyz(port)[0] == 503, 10, f"{child.name} says that it is not ready")
-            (reason,) = readyz(child.health_port)[1].values()
-            assert f"Redis at {redis}: cannot connect" in reason
-            assert "\n" not in reason
+            why = f"Redis at {redis}: cannot connect"
+            wait_until(lambda port=child.health_port, why=why: why in str(readyz(port)[1]), 10, f"{child.name} says why it waits")
         system.valkey.start()
         wait_until(lambda: readyz(builder.health_port) == (200, {}), 10, "the bar builder's recovery")
         wait_until(lambda: "not been begun in Redis" in str(readyz(sender.health_port)), 10, "the sender's next reason")

@@ -273,3 +273,15 @@ def test_a_node_that_fails_on_the_time_loses_that_tick_of_the_clock_only() -> No
 def test_a_node_of_the_order_path_that_fails_on_the_time_is_our_bug() -> None:
     with pytest.raises(InvariantError, match="tally failed on the clock or an event of its shell: ValueError: too late"):
         step(AfraidOfTime(order_path=True), [ticks("5-0", 1.0)], now_ns=7)
+
+
+def test_what_a_node_of_the_order_path_reads_for_the_record_only_is_put_aside_where_it_cannot_be_read() -> None:
+    class Chronicle(TallyNode):
+        for_the_record = frozenset((Topic.SIGNALS,))
+
+    node = Chronicle(order_path=True)
+    rubbish = [Entry(topic, f"{n}-0", b"rubbish", b"rubbish") for n, topic in enumerate((Topic.SIGNALS, Topic.ORDERS), 1)]
+    step = run_step(node, rubbish, {}, node.snapshot())
+    assert step.poison is not None
+    assert step.poison.entry is rubbish[1]
+    assert [(letter.stream, letter.entry_id) for letter in step.outputs[Topic.DEAD]] == [("signals", "1-0")]

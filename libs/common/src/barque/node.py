@@ -103,6 +103,16 @@ class Heedless(Protocol):
 
 
 @runtime_checkable
+class Chronicler(Protocol):
+    """A node of the order path that reads some topics for the record only."""
+
+    @property
+    def for_the_record(self) -> frozenset[Topic]:
+        """Topics of which an entry that cannot be read is put aside and does not stop the book: nothing is decided on it here."""
+        ...
+
+
+@runtime_checkable
 class Interruptible(Protocol):
     """A node that runs a user's code, which the outside may stop. What came of such a batch is not a function of the batch: it is
     committed as it is, and a replay takes it from the journal."""

@@ -19,7 +19,7 @@ import msgspec
 from barque.bus.wire import Entry, id_key
 from barque.errors import InvariantError, WireError
 from barque.messages import ClockTicked, DeadLetter, Halt, Message, Resume, Topic
-from barque.node import Node, Output
+from barque.node import Chronicler, Node, Output
 
 
 class Position(msgspec.Struct, frozen=True, gc=False):
@@ -144,7 +144,7 @@ class _Attempt:
         try:
             messages = entry.messages()
         except WireError as error:
-            if self.node.order_path and not entry.topic.is_market:
+            if self.node.order_path and not entry.topic.is_market and not _for_the_record(self.node, entry.topic):
                 self.step.poison = Poison(entry, str(error))
                 return False
             self._bury(entry, -1, str(error))
@@ -194,6 +194,10 @@ class _Attempt:
                 index=index,
             )
         )
+
+
+def _for_the_record(node: Node, topic: Topic) -> bool:
+    return isinstance(node, Chronicler) and topic in node.for_the_record
 
 
 class _Failed(Exception):

@@ -50,6 +50,7 @@ class PortfolioNode:
     """What has been booked since the shell told what the ledger remembers."""
     _bookkeeper: Bookkeeper | None
     order_path = True
+    for_the_record = frozenset((Topic.SIGNALS,))
 
     def __init__(self, config: PortfolioConfig, instruments: Iterable[Instrument]) -> None:
         self._instruments = {instrument.symbol: instrument for instrument in instruments}
