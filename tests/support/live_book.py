@@ -82,7 +82,7 @@ class LiveBook:
         venue = opener(self._sections, [self.broker.instrument], self.broker.account)
         node = self._node = SendingNode(self.config, venue.capabilities, self.config.venue)
         self.health = Health("test")
-        sender = LiveSender(node, venue, self.config, self._bus(), self.database, OPTIONS, self.health)
+        sender = LiveSender(node, venue, self.config, self._bus(), self.database, OPTIONS, self.health, [self.broker.instrument])
         self._tasks["sender"] = asyncio.create_task(sender.run(self._stop))
 
     async def kill(self) -> None:

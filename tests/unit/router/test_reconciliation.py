@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from barque.instruments import Instrument
 from barque.venue import VenueOrder, VenuePosition
 from router.core.sending.config import ReconcilePolicy
 from router.core.sending.events import LedgerFigures
 from router.core.sending.reconciliation import AtWork, Difference, OurBooks, compare
+from router.shell.senders.live import netting
 from tests.support.builders import an_order
 
 D = Decimal
@@ -122,3 +124,22 @@ def test_positions_differ_exactly_where_their_figures_do(ours: dict[str, Decimal
     held = [VenuePosition(symbol=s, quantity=q, average_price=D(1)) for s, q in theirs.items()]
     found = compare(books, [], held, {}, None, ReconcilePolicy())
     assert [each.about for each in found] == [s for s in ("EURUSD", "USDJPY", "XAUUSD") if ours.get(s, 0) != theirs.get(s, 0)]
+
+
+def test_cash_that_differs_only_because_the_broker_nets_strategies_is_no_difference() -> None:
+    """Of a future: A buys 1 at 100, B sells 1 at 110, A sells 1 at 105. Here A has realised 5 and B is short at 110; at the
+    broker the first two closed one another for 10, and the account is short at 105."""
+    future = Instrument(symbol="NQ", asset_class="future", currency="USD", tick_size=D("0.25"), contract_size=D(20))
+    broker = [VenuePosition(symbol="NQ", quantity=D(-1), average_price=D(105))]
+    explained = netting({"NQ": future}, {"NQ": D(-110)}, broker)
+    assert explained == {"USD": D(100)}
+    ours = OurBooks(at_work={}, ended={}, external={}, positions={"NQ": D(-1)}, cash={"USD": D(5 * 20)})
+    figures: dict[str, Any] = {"positions": {"NQ": D(-1)}, "cash": {"USD": D(100)}}
+
+    def found(**more: Any) -> list[Difference]:
+        return compare(ours, [], broker, {"USD": D(10 * 20)}, LedgerFigures(**figures, **more), ReconcilePolicy())
+
+    assert words(found()) == [("cash", "USD", "minor")]
+    assert found(netting=explained) == []
+    stock = Instrument(symbol="SPY", asset_class="stock", currency="USD", tick_size=D("0.01"))
+    assert netting({"SPY": stock}, {"SPY": D(500)}, [VenuePosition(symbol="SPY", quantity=D(1), average_price=D(510))]) == {}

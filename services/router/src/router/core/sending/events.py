@@ -44,6 +44,9 @@ class LedgerFigures(msgspec.Struct, frozen=True, kw_only=True):
     """Signed contracts by symbol, all strategies together."""
     cash: dict[str, Decimal]
     """By currency."""
+    netting: dict[str, Decimal] = {}
+    """By currency: by how much cash may differ because a broker nets what strategies hold on margin in one symbol and we do not;
+    profit is then realised at other moments. It is how far what the open positions cost lies apart."""
 
 
 class Books(msgspec.Struct, frozen=True, kw_only=True):

@@ -80,7 +80,7 @@ def compare(
     if ledger is not None:
         found += _positions("ledger_position", ours.positions, ledger.positions, policy.quantity_tolerance)
     if ours.cash is not None:
-        found += _cash(ours.cash, cash, policy)
+        found += _cash(ours.cash, cash, ledger.netting if ledger is not None else {}, policy)
     return found
 
 
@@ -125,11 +125,13 @@ def _positions(kind: Kind, ours: Mapping[str, Decimal], theirs: Mapping[str, Dec
     return found
 
 
-def _cash(ours: Mapping[str, Decimal], theirs: Mapping[str, Decimal], policy: ReconcilePolicy) -> list[Difference]:
+def _cash(
+    ours: Mapping[str, Decimal], theirs: Mapping[str, Decimal], netting: Mapping[str, Decimal], policy: ReconcilePolicy
+) -> list[Difference]:
     found = []
     for currency in sorted({*ours, *theirs}):
         mine, other = ours.get(currency, ZERO), theirs.get(currency, ZERO)
-        apart = abs(mine - other)
+        apart = abs(mine - other) - netting.get(currency, ZERO)
         if apart > policy.cash_tolerance:
             severity: Severity = "critical" if apart >= policy.cash_critical else "minor"
             found.append(Difference(kind="cash", about=currency, ours=str(mine), theirs=str(other), severity=severity))

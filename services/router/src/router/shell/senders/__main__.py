@@ -52,7 +52,8 @@ async def _at_a_broker(context: ServiceContext, config: SendingConfig) -> None:
     venue = _venues(config.venue)(context.raw, context.common.instruments, config.account)
     node = SendingNode(config, venue.capabilities, config.venue)
     bus = context.bus()
-    sender = LiveSender(node, venue, config, bus, context.common.postgres, context.options(), context.health)
+    instruments = context.common.instruments
+    sender = LiveSender(node, venue, config, bus, context.common.postgres, context.options(), context.health, instruments)
     try:
         await sender.run(context.stop)
     finally:

@@ -20,6 +20,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import asyncpg
@@ -29,15 +30,16 @@ from barque.bus.node_shell import NodeShell, RunnerOptions, past
 from barque.bus.reader import Reader
 from barque.bus.redis_bus import RedisBus, flag_of
 from barque.bus.step import Poison, Position, Step
-from barque.bus.wire import Entry
+from barque.bus.wire import Entry, id_key
 from barque.config import PostgresConfig
 from barque.control import halt_in
 from barque.faults import reach
+from barque.instruments import Instrument
 from barque.messages import Halt, Message, Topic
 from barque.observability.health import Health
 from barque.postgres.pool import connect_one, postgres_errors
 from barque.postgres.projector import Handled
-from barque.venue import Accepted, Ended, Executed, Modified, Rejected, RequestRefused, Venue
+from barque.venue import Accepted, Ended, Executed, Modified, Rejected, RequestRefused, Venue, VenuePosition
 from router.core.sending.config import SendingConfig
 from router.core.sending.effects import AskBooks, Effect, HaltBook
 from router.core.sending.events import LedgerFigures, ReconcileAsked, Release
@@ -46,7 +48,11 @@ from router.shell.senders.intents import LiveIntents
 from router.shell.senders.session import VenueSession, is_request
 
 LOOK_S = 1.0
-"""How often requests to reconcile are looked for."""
+"""How often requests to reconcile are looked for, and how long the portfolio is waited for."""
+_WHERE = "WHERE book = $1 AND lineage = $2 AND account = $3"
+_HELD = f"SELECT symbol, sum(quantity) AS quantity, sum(quantity * average_price) AS cost FROM positions {_WHERE} GROUP BY symbol"  # noqa: S608
+_CASH = f"SELECT currency, amount FROM cash {_WHERE}"  # noqa: S608
+_BOOKED = "SELECT positions -> 'fills' ->> 0 FROM node_state WHERE book = $1 AND lineage = $2 AND node = 'portfolio'"
 
 
 class LiveSender:
@@ -61,9 +67,11 @@ class LiveSender:
         postgres: PostgresConfig,
         options: RunnerOptions,
         health: Health,
+        instruments: Sequence[Instrument],
     ) -> None:
         self._node = node
         self._config = config
+        self._instruments = {instrument.symbol: instrument for instrument in instruments}
         self._bus = bus
         self._postgres = postgres
         self._shell = NodeShell(node, bus, options, health, without=Topic.CONTROL)
@@ -186,24 +194,40 @@ class LiveSender:
             if isinstance(effect, AskBooks):
                 self._venue.ask(effect)
 
-    async def _figures(self) -> LedgerFigures | None:
-        """What the portfolio has booked of the account so far; None: it has not begun to."""
-        key = (self._bus.book, self._row.lineage, self._config.account)
-        where = "WHERE book = $1 AND lineage = $2 AND account = $3"
+    async def _figures(self, positions: Sequence[VenuePosition]) -> LedgerFigures | None:
+        """What the portfolio has booked of the account; None: it has not begun to, or is behind what has been said here."""
+        head = await self._bus.head(Topic.FILLS)
         connection = await connect_one(self._postgres)
         try:
             async with postgres_errors(self._postgres):
-                query = f"SELECT symbol, sum(quantity) AS quantity FROM positions {where} GROUP BY symbol"  # noqa: S608
-                positions = await connection.fetch(query, *key)
-                cash = await connection.fetch(f"SELECT currency, amount FROM cash {where}", *key)  # noqa: S608
+                if not await self._booked_up_to(connection, head):
+                    return None
+                held = await connection.fetch(_HELD, *self._account_key())
+                cash = await connection.fetch(_CASH, *self._account_key())
         finally:
             await connection.close(timeout=1)
         if not cash:
             return None
         return LedgerFigures(
-            positions={row["symbol"]: row["quantity"] for row in positions if row["quantity"]},
+            positions={row["symbol"]: row["quantity"] for row in held if row["quantity"]},
             cash={row["currency"]: row["amount"] for row in cash},
+            netting=netting(self._instruments, {row["symbol"]: row["cost"] for row in held}, positions),
         )
+
+    async def _booked_up_to(self, connection: asyncpg.Connection, head: str) -> bool:
+        """Give the portfolio a moment to come as far as `head` of the fills."""
+        deadline = time.monotonic() + LOOK_S
+        key = (self._bus.book, self._row.lineage)
+        while True:
+            booked = await connection.fetchval(_BOOKED, *key)
+            if id_key(booked or "0-0") >= id_key(head):
+                return True
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(0.05)
+
+    def _account_key(self) -> tuple[str, str, str]:
+        return self._bus.book, self._row.lineage, self._config.account
 
     def _say_how_it_is(self) -> None:
         reason = self._node.waits_for
@@ -234,6 +258,24 @@ class LiveSender:
             await row.write(row.session(), (), outputs)
         await row.written(outputs, halt_action)
         await row.mirror()
+
+
+def netting(
+    instruments: Mapping[str, Instrument], costs: Mapping[str, Decimal], positions: Sequence[VenuePosition]
+) -> dict[str, Decimal]:
+    """By currency: how far apart lies what open positions on margin cost here (`costs`: contracts times price) and at the broker.
+
+    What has been realised and what the open rest cost add up to the same on both sides, however either nets: the value of all
+    trades. So where the rest cost other amounts, cash differs by as much.
+    """
+    theirs = {position.symbol: position.quantity * position.average_price for position in positions}
+    apart: dict[str, Decimal] = {}
+    for symbol in sorted({*costs, *theirs}):
+        instrument = instruments.get(symbol)
+        if instrument is not None and instrument.on_margin:
+            by = abs(costs.get(symbol, Decimal(0)) - theirs.get(symbol, Decimal(0))) * instrument.multiplier
+            apart[instrument.currency] = apart.get(instrument.currency, Decimal(0)) + by
+    return apart
 
 
 def _is_of_an_order(event: Any) -> bool:

@@ -19,7 +19,7 @@ import structlog
 from barque.errors import BarqueError, ConfigError, VenueError, VenueRefused, VenueThrottled, VenueUnavailable
 from barque.faults import reach
 from barque.messages import RejectReason
-from barque.venue import Connected, Disconnected, Rejected, RequestRefused, Venue, VenueAccount, VenueEvent
+from barque.venue import Connected, Disconnected, Rejected, RequestRefused, Venue, VenueAccount, VenueEvent, VenuePosition
 from router.core.sending.config import SendingConfig
 from router.core.sending.effects import AskBooks, Change, Effect, Send, Withdraw
 from router.core.sending.events import Books, BooksUnavailable, LedgerFigures, Lost, NotSent
@@ -41,10 +41,11 @@ class VenueSession:
         self,
         venue: Venue,
         config: SendingConfig,
-        figures: Callable[[], Awaitable[LedgerFigures | None]],
+        figures: Callable[[Sequence[VenuePosition]], Awaitable[LedgerFigures | None]],
         not_ready: Callable[[str], bool],
     ) -> None:
-        """`figures`: the portfolio's rows of the account. `not_ready`: says why there is no session; True where that is news."""
+        """`figures`: the portfolio's rows of the account, beside the broker's positions. `not_ready`: says why there is no
+        session; True where that is news."""
         self.news = asyncio.Event()
         """Set while there is something to take."""
         self._venue = venue
@@ -211,13 +212,17 @@ class VenueSession:
         venue = self._venue
         try:
             async with asyncio.timeout(self._config.books_timeout_s):
+                orders = tuple(await venue.open_orders())
+                executions = tuple(await venue.executions_since(question.since_ns))
+                positions = tuple(await venue.positions())
+                account = await venue.account()
                 books = Books(
                     number=question.number,
-                    open_orders=tuple(await venue.open_orders()),
-                    executions=tuple(await venue.executions_since(question.since_ns)),
-                    positions=tuple(await venue.positions()),
-                    account=await venue.account(),
-                    ledger=await self._figures(),
+                    open_orders=orders,
+                    executions=executions,
+                    positions=positions,
+                    account=account,
+                    ledger=await self._figures(positions),
                 )
         except Exception as error:  # the question is put again, whatever kept it from being answered
             if not isinstance(error, BarqueError | TimeoutError):
