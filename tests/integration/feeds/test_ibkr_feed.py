@@ -320,8 +320,10 @@ async def test_an_unknown_symbol_is_said_and_the_others_go_on(tws: TwsSimulator,
 
 async def test_history_that_does_not_answer_holds_nothing_back_for_long(tws: TwsSimulator, start: Start) -> None:
     """§9 row 10, request 96: the gap stays and is an alert; what is heard since goes on."""
-    async with start("EURUSD", ibkr={"reconnect_min_s": 2.5, "reconnect_max_s": 2.5}, backfill_wait_s=1.0) as feed:
+    async with start("EURUSD", ibkr={"reconnect_min_s": 4.0, "reconnect_max_s": 4.0}, backfill_wait_s=1.0) as feed:
         await feed.until_live("EURUSD")
+        await moves(tws, 3, 1.1)
+        await feed.until(lambda: _heard(feed, 1.1), "a quote from before the gap")
         tws.script.on("reqHistoricalTicks").silence()
         tws.mishaps.drop_sockets()
         await feed.until(lambda: _said(feed, "connected", 2), "a second connection")
@@ -337,8 +339,10 @@ async def test_a_history_that_paces_us_is_asked_again_later(
     """§9 row 15: 162 with a pacing violation; the gap is filled all the same."""
     monkeypatch.setattr(pacing, "PAUSE_MIN_S", 0.5)
     monkeypatch.setattr(pacing, "IDENTICAL_S", 0.2)
-    async with start("EURUSD", ibkr={"reconnect_min_s": 2.5, "reconnect_max_s": 2.5}) as feed:
+    async with start("EURUSD", ibkr={"reconnect_min_s": 4.0, "reconnect_max_s": 4.0}) as feed:
         await feed.until_live("EURUSD")
+        await moves(tws, 3, 1.1)
+        await feed.until(lambda: _heard(feed, 1.1), "a quote from before the gap")
         text = "Historical Market Data Service error message:Historical data request pacing violation"
         tws.script.on("reqHistoricalTicks", n=1).error(162, text)
         tws.mishaps.drop_sockets()
@@ -411,6 +415,10 @@ async def _said(feed: RunningFeed, state: str, times: int = 1) -> bool:
 
 async def _fit(feed: RunningFeed, state: str) -> bool:
     return (await feed.fitness("EURUSD"))[-1:] == [state]
+
+
+async def _heard(feed: RunningFeed, bid: float) -> bool:
+    return any(quote.bid == bid for quote in await feed.quotes())
 
 
 async def _alerted(feed: RunningFeed, name: str) -> bool:
