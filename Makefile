@@ -5,7 +5,7 @@ PACKAGES := $(patsubst %/pyproject.toml,%,$(wildcard libs/*/pyproject.toml servi
 STAMP := .venv/.ready
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup check format test demo bench bench-backtest new-strategy parity simulation chaos chaos-spine chaos-orders e2e lock clean
+.PHONY: help setup check format test demo bench bench-backtest new-strategy parity simulation mutants chaos chaos-spine chaos-orders e2e lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}'
@@ -38,7 +38,7 @@ format: $(STAMP) ## put the code into its format
 	.venv/bin/ruff check --fix .
 
 test: $(STAMP) ## every test that belongs to a change
-	$(PY) -m pytest -m "not slow"
+	$(PY) -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
 
 demo: $(STAMP) ## the whole system on this machine, on embedded servers
 	.venv/bin/barque demo
@@ -56,6 +56,9 @@ chaos: chaos-spine chaos-orders ## both
 
 simulation: $(STAMP) ## the whole order path in one process, with faults, from one seed: SEED=1 STEPS=100000
 	$(PY) -m tests.simulation --seed $(or $(SEED),1) --steps $(or $(STEPS),100000)
+
+mutants: $(STAMP) ## faults put into the order path on purpose, and which test notices
+	$(PY) -m tests.simulation.mutants
 
 e2e: $(STAMP) ## the running system in a browser, and at the simulators of brokers
 	$(PY) -m pytest tests/e2e

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.parametrize("broker", ["ibkr-simulator", "mt5-simulator"])
+@pytest.mark.parametrize("broker", ["ibkr-simulator", pytest.param("mt5-simulator", marks=pytest.mark.slow)])
 def test_the_demo_trades_at_a_broker_and_leaves_nothing_behind(broker: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "barque_cli.main", "demo", "--broker", broker, "--for", "12", "--headless", "--json"]
     done = subprocess.run(

@@ -10,20 +10,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 import asyncpg
 
 from barque.bus.ledger_row import LedgerRow
-from barque.bus.node_shell import NodeShell, RunnerOptions, past
-from barque.bus.redis_bus import RedisBus, flag_of
-from barque.bus.step import Poison, Position, Step
+from barque.bus.node_shell import NodeShell, RunnerOptions
+from barque.bus.redis_bus import RedisBus
+from barque.bus.step import Poison, Step
 from barque.bus.wire import Entry
 from barque.config import PostgresConfig
 from barque.errors import WireError
-from barque.messages import Halt, Message, Topic
+from barque.messages import Message, Topic
 from barque.node import Node
 from barque.observability.health import Health
 from barque.postgres.projector import Handled, Projector, Remembering
@@ -177,36 +177,14 @@ class LedgerRunner:
         await self._row.written(group.outputs)
         await self._mirror()
         if group.poison is not None:
-            await self._stop_book(group.poison, stop)
+            if await self._row.stop_book(group.poison, stop):
+                self._shell.ready()
+            await self._mirror()
 
     async def _mirror(self) -> None:
         """Repeat the positions in Redis, and wait for what comes after them in the same write."""
         reader = self._shell.reader
         reader.waited(await self._row.mirror(reader.wait(self._row.positions)))
-
-    # -- an entry that cannot be handled ------------------------------------------------------------------------------
-
-    async def _stop_book(self, poison: Poison, stop: asyncio.Event) -> None:
-        row = self._row
-
-        async def say(outputs: Mapping[Topic, Sequence[Message]], halt: Halt) -> None:
-            await self._aside(row.positions, outputs, flag_of(halt))
-
-        if await self._shell.stop_book(poison, stop, say, row.keep_session):
-            row.sources = row.verify([poison.entry])
-            await self._aside(past(poison, row.positions), {})
-            self._shell.ready()
-
-    async def _aside(
-        self, positions: dict[Topic, Position], outputs: Mapping[Topic, Sequence[Message]], halt_action: str = ""
-    ) -> None:
-        """A transaction that leaves the node's state as it is."""
-        row = self._row
-        row.positions = positions
-        async with row.errors(), row.session().transaction():
-            await row.write(row.session(), (), outputs)
-        await row.written(outputs, halt_action)
-        await self._mirror()
 
 
 def _readable(entries: Sequence[Entry]) -> list[Message]:

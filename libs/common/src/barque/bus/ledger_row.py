@@ -23,9 +23,9 @@ import asyncpg
 import msgspec
 
 from barque.bus.connection import Pending
-from barque.bus.node_shell import NodeShell, pause_until
-from barque.bus.redis_bus import Commit, RedisBus, Wait
-from barque.bus.step import Position
+from barque.bus.node_shell import NodeShell, past, pause_until
+from barque.bus.redis_bus import Commit, RedisBus, Wait, flag_of
+from barque.bus.step import Poison, Position
 from barque.bus.wire import Entry, Header, id_key, link
 from barque.config import PostgresConfig
 from barque.errors import BarqueError, BusUnavailable, InvariantError, LineageFork
@@ -242,6 +242,27 @@ class LedgerRow:
         if outputs:
             self._outbox_seq += 1
             await self._publish(self._outbox_seq, outputs, halt_action)
+
+    async def stop_book(self, poison: Poison, stop: asyncio.Event) -> bool:
+        """Halt the book before an entry that cannot be handled; True where an operator has resumed it: the entry is passed."""
+
+        async def say(outputs: Mapping[Topic, Sequence[Message]], halt: Halt) -> None:
+            await self._aside(self.positions, outputs, flag_of(halt))
+
+        if not await self._shell.stop_book(poison, stop, say, self.keep_session):
+            return False
+        self.sources = self.verify([poison.entry])
+        await self._aside(past(poison, self.positions), {})
+        return True
+
+    async def _aside(
+        self, positions: dict[Topic, Position], outputs: Mapping[Topic, Sequence[Message]], halt_action: str = ""
+    ) -> None:
+        """A transaction that leaves the node's state as it is, published."""
+        self.positions = positions
+        async with self.errors(), self.session().transaction():
+            await self.write(self.session(), (), outputs)
+        await self.written(outputs, halt_action)
 
     async def mirror(self, then: Wait | None = None) -> Pending | None:
         """Repeat the positions in Redis where they have changed; `then` goes out with it, and its reply to come is returned."""

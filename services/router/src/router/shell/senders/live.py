@@ -26,10 +26,10 @@ from typing import Any
 import asyncpg
 
 from barque.bus.ledger_row import LedgerRow
-from barque.bus.node_shell import NodeShell, RunnerOptions, past
+from barque.bus.node_shell import NodeShell, RunnerOptions
 from barque.bus.reader import Reader
 from barque.bus.redis_bus import RedisBus, flag_of
-from barque.bus.step import Poison, Position, Step
+from barque.bus.step import Position, Step
 from barque.bus.wire import Entry, id_key
 from barque.config import PostgresConfig
 from barque.control import halt_in
@@ -145,7 +145,8 @@ class LiveSender:
             await row.mirror()
         self._say_how_it_is()
         if step.poison is not None:
-            await self._stop_book(step.poison, stop)
+            await row.stop_book(step.poison, stop)
+            await row.mirror()
 
     def _feed(self, events: Sequence[Any], entries: list[Entry]) -> Step:
         """Handle what this transaction is about; nothing is durable yet."""
@@ -235,29 +236,6 @@ class LiveSender:
             self._shell.ready()
         elif self._shell.not_ready(reason):
             self._shell.log.info("orders_wait", reason=reason)
-
-    # -- an entry that cannot be handled ------------------------------------------------------------------------------
-
-    async def _stop_book(self, poison: Poison, stop: asyncio.Event) -> None:
-        row = self._row
-
-        async def say(outputs: Mapping[Topic, Sequence[Message]], halt: Halt) -> None:
-            await self._aside(row.positions, outputs, flag_of(halt))
-
-        if await self._shell.stop_book(poison, stop, say, row.keep_session):
-            row.sources = row.verify([poison.entry])
-            await self._aside(past(poison, row.positions), {})
-
-    async def _aside(
-        self, positions: dict[Topic, Position], outputs: Mapping[Topic, Sequence[Message]], halt_action: str = ""
-    ) -> None:
-        """A transaction that leaves the node's state as it is."""
-        row = self._row
-        row.positions = positions
-        async with row.errors(), row.session().transaction():
-            await row.write(row.session(), (), outputs)
-        await row.written(outputs, halt_action)
-        await row.mirror()
 
 
 def netting(
