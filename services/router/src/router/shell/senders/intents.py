@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 import asyncpg
 
-from barque.messages import Fill, SubmitOrder
+from barque.messages import Fill
 from barque.postgres.projector import Handled, Scope
 from barque.postgres.reports import write_reports
 from router.core.sending.node import SendingNode
@@ -50,49 +50,61 @@ class LiveIntents:
         self._node = node
         self._token = token
         self._written: dict[str, Row] = {}
+        """By order: what its row was made of."""
 
     def loaded(self) -> None:
         """The node has been restored: its orders are the rows that are there."""
-        self._written = {order.order_id: row for order, row in self._rows()}
+        self._written = {order_id: _mark(each) for order_id, each in self._orders().items()}
 
     async def write(self, connection: asyncpg.Connection, scope: Scope, batch: Sequence[Handled]) -> None:
         """Bring the rows of orders that have changed to where the node has them, then add its executions."""
         details = _details(batch)
         inserts, updates = [], []
-        rows = {order.order_id: (order, row) for order, row in self._rows()}
-        for order_id, (order, row) in rows.items():
+        marks: dict[str, Row] = {}
+        for order_id, each in self._orders().items():
             before = self._written.get(order_id)
-            if row == before:
+            mark = marks[order_id] = _mark(each)
+            if mark == before:
                 continue
-            values = (scope.book, scope.lineage, *row[:-1], details.get(order_id, ""), row[-1], scope.epoch)
+            values = self._row(scope, each, details.get(order_id, ""))
             if before is None:
-                inserts.append((*values, *fixed_columns(order)))
+                inserts.append((*values, *fixed_columns(each.order)))
             else:
                 updates.append(values)
         if inserts:
             await connection.executemany(_INSERT, inserts)
         if updates:
             await connection.executemany(_UPDATE, updates)
-        self._written = {order_id: row for order_id, (_, row) in rows.items()}
+        self._written = marks
         await write_reports(connection, scope, batch)
         fills = [output for handled in batch for _, output in handled.outputs if isinstance(output, Fill)]
         if fills:
             rows_of_fills = [(*execution_row(scope, fill), fill.corrects) for fill in fills]
             await connection.executemany(_INSERT_EXECUTION, rows_of_fills)
 
-    def _rows(self) -> list[tuple[SubmitOrder, Row]]:
-        """Order, and parameters $3 to $10 and $12 of its row. Of an order that ended and was revived, as it is now."""
+    def _orders(self) -> dict[str, LiveOrder | Finished]:
+        """By id; of an order that ended and was revived, as it is now."""
         live, ended = self._node.orders()
-        orders: list[LiveOrder | Finished] = [*ended, *live]
-        return [(each.order, self._row(each)) for each in orders]
+        found: list[LiveOrder | Finished] = [*ended, *live]
+        return {each.order.order_id: each for each in found}
 
-    def _row(self, each: LiveOrder | Finished) -> Row:
+    def _row(self, scope: Scope, each: LiveOrder | Finished, detail: str) -> Row:
+        """Parameters $1 to $13."""
         order = each.order
         token = self._token(order.order_id, each.number) if each.number else ""
-        venue_order_id = each.venue_order_id if isinstance(each, LiveOrder) else ""
-        since_ns = each.since_ns if isinstance(each, LiveOrder) else each.ended_ns
-        prices = (order.limit_price, order.stop_price)
-        return (order.order_id, order.quantity, *prices, each.state.value, each.filled, token, venue_order_id, since_ns)
+        venue_order_id, since_ns = ("", each.ended_ns) if isinstance(each, Finished) else (each.venue_order_id, each.since_ns)
+        terms = (order.order_id, order.quantity, order.limit_price, order.stop_price)
+        reached = (each.state.value, each.filled, token, venue_order_id, detail, since_ns)
+        return (scope.book, scope.lineage, *terms, *reached, scope.epoch)
+
+
+def _mark(each: LiveOrder | Finished) -> Row:
+    """Equal as long as the order's row is."""
+    if isinstance(each, LiveOrder):
+        order = each.order
+        terms = (order.quantity, order.limit_price, order.stop_price)
+        return (*terms, each.state, each.filled, each.number, each.venue_order_id, each.since_ns)
+    return (each.state, each.filled)
 
 
 def _details(batch: Sequence[Handled]) -> dict[str, str]:
