@@ -49,6 +49,8 @@ from router.shell.senders.session import VenueSession, is_request
 
 LOOK_S = 1.0
 """How often requests to reconcile are looked for, and how long the portfolio is waited for."""
+_GATE = "SELECT halted FROM halts, set_config('synchronous_commit', 'off', true) WHERE book = $1 FOR SHARE OF halts"
+"""There is nothing in the gate's transaction that has to outlive it."""
 _WHERE = "WHERE book = $1 AND lineage = $2 AND account = $3"
 _HELD = f"SELECT symbol, sum(quantity) AS quantity, sum(quantity * average_price) AS cost FROM positions {_WHERE} GROUP BY symbol"  # noqa: S608
 _CASH = f"SELECT currency, amount FROM cash {_WHERE}"  # noqa: S608
@@ -188,8 +190,7 @@ class LiveSender:
         if requests:
             session = self._row.session()
             async with self._row.errors(), session.transaction():
-                query = "SELECT halted FROM halts WHERE book = $1 FOR SHARE"
-                halted = bool(await session.fetchval(query, self._bus.book))
+                halted = bool(await session.fetchval(_GATE, self._bus.book))
                 await self._venue.send(requests, halted)
         for effect in effects:
             if isinstance(effect, AskBooks):
