@@ -124,9 +124,7 @@ def _result(spread: list[tuple[float, float]], burst: list[tuple[float, float]],
         p99 = percentile([trail[0] for trail in trails], 0.99)
         what = f"signal → order at the broker's socket, {name}, p99"
         holds = (
-            ""
-            if p99 < P99_MS
-            else "the orders of one instant leave one after the other while fills are booked on the same two cores"
+            "" if p99 < P99_MS else "two transactions an order, beside the bursts of every other service on the same two cores"
         )
         budgets.append(Budget(what, f"< {P99_MS:g} ms", f"{p99:.2f} ms", p99 < P99_MS, holds))
     about = (
