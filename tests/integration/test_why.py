@@ -21,14 +21,11 @@ from barque.messages import (
     Message,
     OrderAccepted,
     OrderUnknown,
-    ReconciliationReport,
     RejectReason,
     SignalRejected,
     Topic,
 )
 from barque.observability.health import Health
-from barque.postgres.projector import Handled, Scope
-from barque.postgres.reports import write_reports
 from barque.why import Story, why
 from barque_archive.columns import MarketColumns, QuoteColumns
 from barque_archive.importing import import_into
@@ -217,9 +214,11 @@ async def test_the_api_tells_it_and_answers_404_for_an_unknown_id(
     booked: RedisBus, connection: asyncpg.Connection, database: PostgresConfig, valkey: RedisConfig
 ) -> None:
     common = CommonConfig(book=BookConfig(name=booked.book, clock="feed"), postgres=database, redis=valkey)
-    report = ReconciliationReport(account="paper", ts_event_ns=T0, severity="minor", discrepancies=("cash: 1 here, 2 there",))
-    scope = Scope(booked.book, "l1", "sender.x", 1)
-    await write_reports(connection, scope, [Handled(report, [(Topic.PORTFOLIO, report)])] * 2)
+    await connection.execute(
+        "INSERT INTO reconciliations (book, lineage, account, ts_event_ns, severity, discrepancies)"
+        " VALUES ($1, $2, $3, $4, $5, $6)",
+        *(booked.book, "l1", "paper", T0, "minor", ["cash: 1 here, 2 there"]),
+    )
     app = create_app(common, GatewayConfig(), None, Health("gateway"))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with (

@@ -81,9 +81,10 @@ class LedgerRunner:
     ) -> None:
         """`follow_halts`: take halts from their row, in each transaction with orders, and not from the stream (senders)."""
         self._node = node
+        self._projector = projector
         self._follow_halts = follow_halts
         self._shell = NodeShell(node, bus, options, health, without=Topic.CONTROL if follow_halts else None)
-        self._row = LedgerRow(bus, postgres, projector, self._shell)
+        self._row = LedgerRow(bus, postgres, self._shell)
         self._memory = projector if isinstance(projector, Remembering) else None
         self._group = _Group()
 
@@ -129,17 +130,20 @@ class LedgerRunner:
         session = row.session()
         async with row.errors(), session.transaction():
             if self._follow_halts:
-                await self._obey_halt_row(session)
+                await self._obey_halt_row()
             if needs_memory:
                 await self._feed_with_memory(session, batch)
             elif commands_an_order:
                 self._feed(batch)
-            await row.write(session, self._group.handled, self._group.outputs)
+            await row.move(session, self._group.outputs)
+            async with row.refusals():
+                await self._projector.write(session, row.scope, self._group.handled)
         await self._written(stop)
 
-    async def _obey_halt_row(self, session: asyncpg.Connection) -> None:
-        """Tell the node what the halt row says, before any order of this transaction."""
-        command = await self._row.halt_news(session)
+    async def _obey_halt_row(self) -> None:
+        """Tell the node what the halt row says, before any order of this transaction; a halt from now on waits for it."""
+        await self._row.look_at_halt(share=True)
+        command = self._row.halt_news()
         if command is not None:
             list(self._node.handle(command))
             self._row.state = self._node.snapshot()

@@ -1,9 +1,10 @@
 """The row of a node that keeps its position in Postgres: who holds it, its fence, its outbox, and its mirror in Redis.
 
 In:   a node's name, a bus, Postgres.   Out: a held row; transactions that are fenced by seq and epoch; published outboxes.
-Not:  reading inputs, feeding the node: its runner does (`ledger`, or a sender's own).
+Not:  reading inputs, feeding the node, its other rows: its runner does (`ledger`, or a sender's own).
 
-One transaction: position and state (fenced by seq and epoch), rows, outbox. Then the relay publishes the outbox
+One transaction: position and state (fenced by seq and epoch), rows, outbox. Where the rows go along as `Rows`, it is one
+statement: one round trip. Then the relay publishes the outbox
 with the same compare-and-set as every commit, so each message appears once; then the positions are mirrored to Redis, which
 therefore never says more than what is both durable and published.
 
@@ -15,8 +16,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from hashlib import blake2b
 
 import asyncpg
@@ -31,11 +33,12 @@ from barque.config import PostgresConfig
 from barque.errors import BarqueError, BusUnavailable, InvariantError, LineageFork
 from barque.messages import Halt, Message, Resume, Topic, decode_batch, encode_batch
 from barque.postgres.pool import connect_one, postgres_errors
-from barque.postgres.projector import Handled, Projector, Scope
+from barque.postgres.projector import Scope
 
 IDLE_SESSION_TIMEOUT_MS = 3_000
 """How long a frozen holder keeps its lock."""
 HEARTBEAT_S = 1.0
+_HALT = "SELECT halted, command_id, actor, reason, at_ns FROM halts WHERE book = $1"
 _json = msgspec.json.Encoder(order="deterministic")
 _positions = msgspec.json.Decoder(dict[str, tuple[str, int]])
 _sources = msgspec.json.Decoder(dict[str, tuple[int, str]])
@@ -48,10 +51,23 @@ class Superseded(BarqueError):
     disposition = "retry"
 
 
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of a node that are written in the statement that moves it."""
+
+    expressions: str
+    """Common table expressions, each of which begins with a comma and writes only where `moved` has a row."""
+    parameters: Sequence[object]
+    """From $11 on."""
+
+
+_NO_ROWS = Rows("", ())
+
+
 class LedgerRow:
     """One node's row, as this process believes it to be, and the session that holds it."""
 
-    def __init__(self, bus: RedisBus, postgres: PostgresConfig, projector: Projector, shell: NodeShell) -> None:
+    def __init__(self, bus: RedisBus, postgres: PostgresConfig, shell: NodeShell) -> None:
         self.seq = 0
         self.epoch = 0
         self.positions: dict[Topic, Position] = {}
@@ -62,13 +78,15 @@ class LedgerRow:
         self._outbox_seq = 0
         self._bus = bus
         self._postgres = postgres
-        self._projector = projector
         self._shell = shell
         self._node = shell.node.name
         self._connection: asyncpg.Connection | None = None
         self._mirrored: dict[Topic, Position] = {}
         self._outs: dict[str, tuple[int, bytes]] = {}
+        self._halt: asyncpg.Record | None = None
+        """The halt's row as last seen."""
         self._told_halt: bool | None = None
+        self._gate = ""
         self._spoke_at = 0.0
 
     # -- holding the node -------------------------------------------------------------------------------------------
@@ -184,22 +202,28 @@ class LedgerRow:
     # -- the halt ---------------------------------------------------------------------------------------------------
 
     async def begin_halt_row(self) -> None:
-        """Make the halt's row, so that there is something to lock while orders leave."""
+        """Make the halt's row, so that there is something to lock while orders leave, and see it."""
+        session = self.session()
         async with self.errors():
-            await self.session().execute(
+            await session.execute(
                 "INSERT INTO halts (book, halted, command_id, actor, reason, at_ns) VALUES ($1, false, '', '', '', 0)"
                 " ON CONFLICT DO NOTHING",
                 self._bus.book,
             )
+            book = await session.fetchval("SELECT quote_literal($1)", self._bus.book)
+        self._gate = f"BEGIN; SET LOCAL synchronous_commit = off; SELECT FROM halts WHERE book = {book} AND NOT halted FOR SHARE"
+        await self.look_at_halt()
 
-    async def halt_news(self, session: asyncpg.Connection) -> Halt | Resume | None:
-        """What the halt's row says, where the node has not been told yet; inside the caller's transaction.
+    async def look_at_halt(self, share: bool = False) -> None:
+        """See the halt's row as it is. With `share` a halt that is committed after this waits until the caller's transaction
+        has ended."""
+        async with self.errors():
+            self._halt = await self.session().fetchrow(_HALT + " FOR SHARE" * share, self._bus.book)
+        self._spoke_at = time.monotonic()
 
-        The share lock makes a halt that is committed after this wait until our transaction has ended.
-        """
-        row = await session.fetchrow(
-            "SELECT halted, command_id, actor, reason, at_ns FROM halts WHERE book = $1 FOR SHARE", self._bus.book
-        )
+    def halt_news(self) -> Halt | Resume | None:
+        """What the halt's row said when it was last seen, where the node has not been told yet."""
+        row = self._halt
         halted = bool(row and row["halted"])
         if row is None or halted == self._told_halt:
             return None
@@ -207,33 +231,58 @@ class LedgerRow:
         kind = Halt if halted else Resume
         return kind(command_id=row["command_id"], ts_event_ns=row["at_ns"], actor=row["actor"], reason=row["reason"])
 
+    @asynccontextmanager
+    async def gate(self) -> AsyncIterator[bool]:
+        """Hold the halt's row while requests leave; gives whether the book is halted. That it opens at all proves that the
+        session, and with it the lock on the node, is still ours. There is nothing in its transaction to outlive it."""
+        session = self.session()
+        async with self.errors():
+            status = await session.execute(self._gate)  # several statements in one round trip
+            try:
+                yield status != "SELECT 1"
+            finally:
+                await session.execute("COMMIT")
+
     # -- one transaction --------------------------------------------------------------------------------------------
 
-    async def write(
-        self, session: asyncpg.Connection, handled: Sequence[Handled], outputs: Mapping[Topic, Sequence[Message]]
-    ) -> None:
-        """Position, state, rows and outbox, in the caller's transaction; raises `Superseded`, `InvariantError`."""
+    async def move(self, session: asyncpg.Connection, outputs: Mapping[Topic, Sequence[Message]], rows: Rows = _NO_ROWS) -> None:
+        """Position, state, outbox and `rows`, in the caller's transaction, or in one of its own where there is none.
+
+        The halt's row is seen on the way. Raises `Superseded`, `InvariantError`; in both cases nothing has been written.
+        """
         began = time.perf_counter()
-        status = await session.execute(
-            "UPDATE node_state SET seq = seq + 1, outbox_seq = $4, outbox = $5, positions = $6, sources = $7, state = $8"
-            " WHERE book = $1 AND lineage = $2 AND node = $3 AND seq = $9 AND epoch = $10",
-            *self._key(),
-            self._outbox_seq + 1 if outputs else self._outbox_seq,
-            msgspec.msgpack.encode([(t, encode_batch(m)) for t, m in outputs.items()]) if outputs else b"",
-            _json.encode({t: (p.entry_id, p.count) for t, p in self.positions.items()}).decode(),
-            _json.encode(self.sources).decode(),
-            self.state,
-            self.seq,
-            self.epoch,
-        )
-        if status != "UPDATE 1":
-            self._shell.metrics.committed("STALE", time.perf_counter() - began)
+        statement = f"""
+            WITH moved AS (
+                UPDATE node_state SET seq = seq + 1, outbox_seq = $4, outbox = $5, positions = $6, sources = $7, state = $8
+                WHERE book = $1 AND lineage = $2 AND node = $3 AND seq = $9 AND epoch = $10 RETURNING 1
+            ) {rows.expressions}
+            SELECT (SELECT count(*) FROM moved) AS moved, halt.* FROM (SELECT 1) AS one LEFT JOIN ({_HALT}) AS halt ON true
+        """  # noqa: S608
+        async with self.refusals():
+            self._halt = row = await session.fetchrow(
+                statement,
+                *self._key(),
+                self._outbox_seq + 1 if outputs else self._outbox_seq,
+                msgspec.msgpack.encode([(t, encode_batch(m)) for t, m in outputs.items()]) if outputs else b"",
+                _json.encode({t: (p.entry_id, p.count) for t, p in self.positions.items()}).decode(),
+                _json.encode(self.sources).decode(),
+                self.state,
+                self.seq,
+                self.epoch,
+                *rows.parameters,
+            )
+        moved = row is not None and row["moved"] == 1
+        self._shell.metrics.committed("OK" if moved else "STALE", time.perf_counter() - began)
+        if not moved:
             raise Superseded(f"{self._node}: a newer epoch holds this node")
+
+    @asynccontextmanager
+    async def refusals(self) -> AsyncIterator[None]:
+        """Turns what a table refuses into an `InvariantError`."""
         try:
-            await self._projector.write(session, self.scope, handled)
+            yield
         except asyncpg.IntegrityConstraintViolationError as error:
-            raise InvariantError(f"{self._node}: the ledger refuses a row: {error}; {error.detail or ''}") from error
-        self._shell.metrics.committed("OK", time.perf_counter() - began)
+            raise InvariantError(f"{self._node}: the ledger refuses a row: {' '.join(str(error).split())}") from error
 
     async def written(self, outputs: Mapping[Topic, Sequence[Message]], halt_action: str = "") -> None:
         """The transaction is durable: publish what was said in it."""
@@ -261,7 +310,7 @@ class LedgerRow:
         """A transaction that leaves the node's state as it is, published."""
         self.positions = positions
         async with self.errors(), self.session().transaction():
-            await self.write(self.session(), (), outputs)
+            await self.move(self.session(), outputs)
         await self.written(outputs, halt_action)
 
     async def mirror(self, then: Wait | None = None) -> Pending | None:

@@ -32,6 +32,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     request: ModifyOrder
     order: SubmitOrder
     number: int
+    shrinks: bool
+    """It only takes contracts away, so it leaves under a halt too."""
 
 
 class AskBooks(msgspec.Struct, frozen=True, kw_only=True):

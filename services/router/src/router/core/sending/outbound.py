@@ -159,7 +159,7 @@ def _changes(desk: Desk) -> None:
             request = replace(request, quantity=max(exits.wanted(desk, live) + grows, live.filled))
         live.asked_quantity = live.at_venue if request.quantity is None else request.quantity
         order = replace(live.order, quantity=live.at_venue)
-        desk.effects.append(Change(request=request, order=order, number=live.number))
+        desk.effects.append(Change(request=request, order=order, number=live.number, shrinks=shrinks))
         desk.move(live, OrderEvent.MODIFY_ASKED)
         live.since_ns = state.now_ns
 

@@ -5,82 +5,103 @@ In:   the node's orders as they are at the end of a transaction, and the fills t
 Not:  deciding anything. A new order whose id is in the table, or an execution that is there already, violates its primary key
       and stops the sender: the last guard against sending or booking twice.
 
-The row of an order, with the token by which the broker's books will show it, is durable before anything leaves.
+The row of an order, with the token by which the broker's books will show it, is durable before anything leaves. All rows go
+along in the statement that moves the node: it is one round trip from the decision to the moment at which it is durable.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
-import asyncpg
+import msgspec
+from msgspec.structs import asdict
 
-from barque.messages import Fill
-from barque.postgres.projector import Handled, Scope
-from barque.postgres.reports import write_reports
+from barque.bus.ledger_row import Rows
+from barque.messages import Fill, ReconciliationReport
+from barque.postgres.projector import Handled
 from router.core.sending.node import SendingNode
 from router.core.sending.state import Finished, LiveOrder
-from router.shell.senders.ledger import execution_row, fixed_columns
 
-Row: TypeAlias = tuple[object, ...]
-_INSERT = """
-INSERT INTO intents (book, lineage, order_id, quantity, limit_price, stop_price, state, filled, token, venue_order_id, detail,
-    updated_ns, epoch, account, strategy_id, signal_id, root, symbol, side, order_type, time_in_force, ts_event_ns)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
-"""
-_UPDATE = """
-UPDATE intents SET quantity = $4, limit_price = $5, stop_price = $6, state = $7, filled = $8,
-    token = CASE WHEN $9 = '' THEN token ELSE $9 END,
-    venue_order_id = CASE WHEN $10 = '' THEN venue_order_id ELSE $10 END,
-    detail = CASE WHEN $11 = '' THEN detail ELSE $11 END, updated_ns = $12, epoch = $13
-WHERE book = $1 AND lineage = $2 AND order_id = $3
-"""
-_INSERT_EXECUTION = """
-INSERT INTO executions (book, lineage, account, exec_id, order_id, strategy_id, symbol, side, quantity, price, commission,
-    commission_currency, ts_event_ns, corrects)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-"""
+_encode = msgspec.json.encode
+Mark: TypeAlias = tuple[object, ...]
+Row: TypeAlias = dict[str, Any]
+"""By column; fields of a message that are no column are passed over by Postgres."""
+_CHANGING = "quantity, limit_price, stop_price, state, filled, token, venue_order_id, detail, updated_ns, epoch"
+_SAID_ONCE = "order_id, account, strategy_id, signal_id, root, symbol, side, order_type, time_in_force, ts_event_ns"
+_TRADED = "order_id, exec_id, corrects, symbol, side, quantity, price, commission, commission_currency"
+_EXECUTION = f"account, strategy_id, {_TRADED}, ts_event_ns"
+_REPORT = "account, ts_event_ns, severity, discrepancies"
+
+
+def _insert(table: str, columns: str, parameter: int) -> str:
+    """Rows of the JSON in `$parameter`, into the node's book and lineage."""
+    return f"""INSERT INTO {table} (book, lineage, {columns})
+        SELECT $1, $2, {columns} FROM moved, jsonb_populate_recordset(NULL::{table}, ${parameter})"""  # noqa: S608
+
+
+_WRITE = f"""
+    , told AS ({_insert("intents", f"{_SAID_ONCE}, {_CHANGING}", 11)})
+    , changed AS (
+        UPDATE intents SET quantity = now.quantity, limit_price = now.limit_price, stop_price = now.stop_price, state = now.state,
+            filled = now.filled, token = coalesce(nullif(now.token, ''), intents.token),
+            venue_order_id = coalesce(nullif(now.venue_order_id, ''), intents.venue_order_id),
+            detail = coalesce(nullif(now.detail, ''), intents.detail), updated_ns = now.updated_ns, epoch = now.epoch
+        FROM moved, jsonb_populate_recordset(NULL::intents, $12) AS now
+        WHERE intents.book = $1 AND intents.lineage = $2 AND intents.order_id = now.order_id
+    )
+    , booked AS ({_insert("executions", _EXECUTION, 13)})
+    , reported AS ({_insert("reconciliations", _REPORT, 14)}
+        ON CONFLICT (book, lineage, account, ts_event_ns)
+        DO UPDATE SET severity = excluded.severity, discrepancies = excluded.discrepancies)
+"""  # noqa: S608
+
+
+@dataclass(slots=True)
+class _Rows:
+    """By statement of `_WRITE`."""
+
+    told: list[Row] = field(default_factory=list)
+    changed: list[Row] = field(default_factory=list)
+    booked: list[Row] = field(default_factory=list)
+    reported: list[Row] = field(default_factory=list)
 
 
 class LiveIntents:
-    """Writes the orders of one `SendingNode`; a `barque.postgres.projector.Projector`."""
+    """The rows of one `SendingNode`'s orders."""
 
     def __init__(self, node: SendingNode, token: Callable[[str, int], str]) -> None:
         """`token`: what the venue puts on the wire for an order (`Venue.token`)."""
         self._node = node
         self._token = token
-        self._written: dict[str, Row] = {}
-        """By order: what its row was made of."""
+        self._written: dict[str, Mark] = {}
 
     def loaded(self) -> None:
         """The node has been restored: its orders are the rows that are there."""
         self._written = {order_id: _mark(each) for order_id, each in self._orders().items()}
 
-    async def write(self, connection: asyncpg.Connection, scope: Scope, batch: Sequence[Handled]) -> None:
-        """Bring the rows of orders that have changed to where the node has them, then add its executions."""
+    def rows(self, epoch: int, batch: Sequence[Handled]) -> Rows:
+        """What brings the rows of orders that have changed to where the node has them, and adds what was said in `batch`."""
+        rows = _Rows()
         details = _details(batch)
-        inserts, updates = [], []
-        marks: dict[str, Row] = {}
+        marks: dict[str, Mark] = {}
         for order_id, each in self._orders().items():
             before = self._written.get(order_id)
             mark = marks[order_id] = _mark(each)
             if mark == before:
                 continue
-            values = self._row(scope, each, details.get(order_id, ""))
+            row = self._changing(each, details.get(order_id, ""), epoch)
             if before is None:
-                inserts.append((*values, *fixed_columns(each.order)))
+                rows.told.append({**asdict(each.order), "signal_id": each.order.cause, **row})
             else:
-                updates.append(values)
-        if inserts:
-            await connection.executemany(_INSERT, inserts)
-        if updates:
-            await connection.executemany(_UPDATE, updates)
+                rows.changed.append(row)
         self._written = marks
-        await write_reports(connection, scope, batch)
-        fills = [output for handled in batch for _, output in handled.outputs if isinstance(output, Fill)]
-        if fills:
-            rows_of_fills = [(*execution_row(scope, fill), fill.corrects) for fill in fills]
-            await connection.executemany(_INSERT_EXECUTION, rows_of_fills)
+        said = [output for handled in batch for _, output in handled.outputs]
+        rows.booked = [asdict(each) for each in said if isinstance(each, Fill)]
+        reports = {each.ts_event_ns: each for each in said if isinstance(each, ReconciliationReport)}
+        rows.reported = [asdict(each) for each in reports.values()]
+        return Rows(_WRITE, [_encode(each).decode() for each in (rows.told, rows.changed, rows.booked, rows.reported)])
 
     def _orders(self) -> dict[str, LiveOrder | Finished]:
         """By id; of an order that ended and was revived, as it is now."""
@@ -88,17 +109,25 @@ class LiveIntents:
         found: list[LiveOrder | Finished] = [*ended, *live]
         return {each.order.order_id: each for each in found}
 
-    def _row(self, scope: Scope, each: LiveOrder | Finished, detail: str) -> Row:
-        """Parameters $1 to $13."""
+    def _changing(self, each: LiveOrder | Finished, detail: str, epoch: int) -> Row:
         order = each.order
-        token = self._token(order.order_id, each.number) if each.number else ""
         venue_order_id, since_ns = ("", each.ended_ns) if isinstance(each, Finished) else (each.venue_order_id, each.since_ns)
-        terms = (order.order_id, order.quantity, order.limit_price, order.stop_price)
-        reached = (each.state.value, each.filled, token, venue_order_id, detail, since_ns)
-        return (scope.book, scope.lineage, *terms, *reached, scope.epoch)
+        return {
+            "order_id": order.order_id,
+            "quantity": order.quantity,
+            "limit_price": order.limit_price,
+            "stop_price": order.stop_price,
+            "state": each.state,
+            "filled": each.filled,
+            "token": self._token(order.order_id, each.number) if each.number else "",
+            "venue_order_id": venue_order_id,
+            "detail": detail,
+            "updated_ns": since_ns,
+            "epoch": epoch,
+        }
 
 
-def _mark(each: LiveOrder | Finished) -> Row:
+def _mark(each: LiveOrder | Finished) -> Mark:
     """Equal as long as the order's row is."""
     if isinstance(each, LiveOrder):
         order = each.order

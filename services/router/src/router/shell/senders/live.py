@@ -6,9 +6,11 @@ Not:  decisions (`core.sending`), the venue's protocol (its adapter).
 
 One cycle:
 1. what there is to read, to hear from the broker, or the time;
-2. a transaction: the halt's row, the broker's events, the clock, orders, `Release`; then rows, position and outbox;
+2. the node is fed: the halt as last seen, the broker's events, the clock, orders, `Release`; what that comes to (rows,
+   position, state, outbox) is one statement, which is one transaction, and shows the halt's row as it is now;
 3. the gate: a second, short transaction that holds the halt's row while requests are written to the wire. Its answer proves
-   that the session, and with it the lock on this account, is still ours; a halt waits for it, and nothing leaves after a halt;
+   that the session, and with it the lock on this account, is still ours; a halt waits for it, and nothing leaves after a halt:
+   an order decided in ignorance of one is told `NotSent`, and then of the halt;
 4. what was said is published, and positions are mirrored.
 
 A crash between any two steps loses an effect at the most. What it was is found again by the first event of each process,
@@ -49,8 +51,8 @@ from router.shell.senders.session import VenueSession, is_request
 
 LOOK_S = 1.0
 """How often requests to reconcile are looked for, and how long the portfolio is waited for."""
-_GATE = "SELECT halted FROM halts, set_config('synchronous_commit', 'off', true) WHERE book = $1 FOR SHARE OF halts"
-"""There is nothing in the gate's transaction that has to outlive it."""
+_ASKED = "SELECT command_id FROM reconcile_requests WHERE book = $1"
+_ANSWERED = "DELETE FROM reconcile_requests WHERE book = $1 AND command_id = ANY($2)"
 _WHERE = "WHERE book = $1 AND lineage = $2 AND account = $3"
 _HELD = f"SELECT symbol, sum(quantity) AS quantity, sum(quantity * average_price) AS cost FROM positions {_WHERE} GROUP BY symbol"  # noqa: S608
 _CASH = f"SELECT currency, amount FROM cash {_WHERE}"  # noqa: S608
@@ -78,7 +80,7 @@ class LiveSender:
         self._postgres = postgres
         self._shell = NodeShell(node, bus, options, health, without=Topic.CONTROL)
         self._intents = LiveIntents(node, venue.token)
-        self._row = LedgerRow(bus, postgres, self._intents, self._shell)
+        self._row = LedgerRow(bus, postgres, self._shell)
         self._venue = VenueSession(venue, config, self._figures, self._shell.not_ready)
         self._inputs = _Inputs(bus, self._shell, self._venue.news)
         self._looked_at = 0.0
@@ -121,23 +123,23 @@ class LiveSender:
         entries = await self._inputs.next(row.positions)
         events: list[Any] = list(self._venue.take())
         await self._shell.upkeep(busy=bool(entries or events))
-        session = row.session()
-        halting: Halt | None = None
-        async with row.errors(), session.transaction():
-            command = await row.halt_news(session)
-            if await self._asked_to_reconcile(session):
-                events.append(ReconcileAsked())
-            step = self._feed([*([command] if command else []), *events], entries)
-            effects = self._node.take_effects()
-            outputs: dict[Topic, list[Message]] = step.outputs
-            halting = await self._halt(session, effects)
-            if halting is not None:
-                outputs.setdefault(Topic.CONTROL, []).append(halting)
-            kind = "request" if any(map(is_request, effects)) else "event" if any(map(_is_of_an_order, events)) else "other"
-            worth_writing = bool(entries or events or command or outputs or effects or step.poison)
-            if worth_writing:
-                reach(f"{kind}_before_commit")
-                await row.write(session, [Handled(message, said) for message, said in step.handled], outputs)
+        asked = await self._asked_to_reconcile()
+        if asked:
+            events.append(ReconcileAsked())
+        if not entries and not events:
+            await row.look_at_halt()
+        command = row.halt_news()
+        step = self._feed([*([command] if command else []), *events], entries)
+        effects = self._node.take_effects()
+        outputs: dict[Topic, list[Message]] = step.outputs
+        halting = self._halting(effects)
+        if halting is not None:
+            outputs.setdefault(Topic.CONTROL, []).append(halting)
+        kind = "request" if any(map(is_request, effects)) else "event" if any(map(_is_of_an_order, events)) else "other"
+        worth_writing = bool(entries or events or command or outputs or effects or step.poison)
+        if worth_writing:
+            reach(f"{kind}_before_commit")
+            await self._write([Handled(message, said) for message, said in step.handled], outputs, asked, halting)
         reach(f"{kind}_after_commit")
         await self._act(effects)
         if worth_writing:
@@ -163,34 +165,47 @@ class LiveSender:
         row.positions, row.sources, row.state = step.positions, sources, self._node.snapshot()
         return step
 
-    async def _asked_to_reconcile(self, session: asyncpg.Connection) -> bool:
-        if time.monotonic() < self._looked_at + LOOK_S:
-            return False
-        self._looked_at = time.monotonic()
-        return bool(await session.fetch("DELETE FROM reconcile_requests WHERE book = $1 RETURNING command_id", self._bus.book))
+    async def _write(
+        self, handled: Sequence[Handled], outputs: Mapping[Topic, Sequence[Message]], asked: Sequence[str], halting: Halt | None
+    ) -> None:
+        """Make durable what was decided, with the halt, if it was one, and with requests that need not be answered again."""
+        row = self._row
+        session = row.session()
+        rows = self._intents.rows(row.epoch, handled)
+        async with row.errors():
+            if halting is None and not asked:
+                return await row.move(session, outputs, rows)
+            async with session.transaction():
+                if halting is not None:
+                    await halt_in(session, self._bus.book, halting)
+                await session.execute(_ANSWERED, self._bus.book, asked)
+                await row.move(session, outputs, rows)
 
-    async def _halt(self, session: asyncpg.Connection, effects: Sequence[Effect]) -> Halt | None:
-        """Write the halt's row in the very transaction that decided it; the command to publish."""
+    async def _asked_to_reconcile(self) -> list[str]:
+        """Requests to compare the books, by id."""
+        if time.monotonic() < self._looked_at + LOOK_S:
+            return []
+        self._looked_at = time.monotonic()
+        async with self._row.errors():
+            return [request["command_id"] for request in await self._row.session().fetch(_ASKED, self._bus.book)]
+
+    def _halting(self, effects: Sequence[Effect]) -> Halt | None:
+        """The command by which this sender halts its book, where that was decided."""
         wanted = next((effect for effect in effects if isinstance(effect, HaltBook)), None)
         if wanted is None:
             return None
-        row, now_ns = self._row, time.time_ns()
-        command = Halt(
-            command_id=f"{self._node.name}/{row.lineage}/{row.seq}",
-            ts_event_ns=now_ns,
+        return Halt(
+            command_id=f"{self._node.name}/{self._row.lineage}/{self._row.seq}",
+            ts_event_ns=time.time_ns(),
             actor=self._node.name,
             reason=wanted.reason,
         )
-        await halt_in(session, self._bus.book, command)
-        return command
 
     async def _act(self, effects: Sequence[Effect]) -> None:
         """What was decided is durable: do it."""
         requests: list[Any] = [effect for effect in effects if is_request(effect)]
         if requests:
-            session = self._row.session()
-            async with self._row.errors(), session.transaction():
-                halted = bool(await session.fetchval(_GATE, self._bus.book))
+            async with self._row.gate() as halted:
                 await self._venue.send(requests, halted)
         for effect in effects:
             if isinstance(effect, AskBooks):

@@ -153,13 +153,13 @@ class VenueSession:
     # -- effects ------------------------------------------------------------------------------------------------------
 
     async def send(self, requests: Sequence[Request], halted: bool) -> None:
-        """Write requests to the wire, in their order, within the gate that the caller holds. Under a halt no new order leaves."""
+        """Write requests to the wire, in their order, within the gate that the caller holds. `halted`: the node may not have been
+        told yet when it decided them."""
         self._gate_until = time.monotonic() + GATE_S
         try:
             for request in requests:
-                if isinstance(request, Send) and (halted or not self.may_send()):
-                    why = "the book was halted before it left" if halted else "requests before it took too long"
-                    self._put(NotSent(order_ids=_ids(request), request="submit", detail=why))
+                if held := self._held_back(request, halted):
+                    self._put(NotSent(order_ids=_ids(request), request=_verb(request), detail=held))
                     continue
                 reach("before_send")
                 task = self._start(self._request(request))
@@ -167,6 +167,14 @@ class VenueSession:
                 reach("after_send")
         finally:
             self._gate_until = 0.0
+
+    def _held_back(self, request: Request, halted: bool) -> str:
+        """Why it does not leave; empty: it does."""
+        if halted and not isinstance(request, Withdraw) and not (isinstance(request, Change) and request.shrinks):
+            return "the book was halted before it left"
+        if isinstance(request, Send) and not self.may_send():
+            return "requests before it took too long"
+        return ""
 
     def ask(self, question: AskBooks) -> None:
         """Begin to read the broker's books; what comes of it is an event."""
