@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -21,10 +22,12 @@ import pytest
 
 from barque.bus.redis_bus import RedisBus
 from barque.config import PostgresConfig
+from barque.control import halt, resume
 from barque.embedded.postgres import EmbeddedPostgres
 from barque.embedded.valkey import EmbeddedValkey
+from barque.messages import Halt, Resume
 from barque.postgres.migrate import migrate
-from barque.postgres.pool import connect_one
+from barque.postgres.pool import connect_one, connect_pool
 from tests.support.brokers import Simulated
 from tests.support.live_process import LiveProcess, live_process
 
@@ -127,6 +130,26 @@ async def test_a_valkey_that_dies_and_comes_back_loses_no_fill(stores: Stores) -
     await asyncio.to_thread(stores.valkey.start)
     later = await some_orders(live)
     await all_filled(live, [waiting, *later])
+
+
+async def test_a_halt_while_valkey_is_dead_holds_at_once_and_when_it_is_back(stores: Stores) -> None:
+    live = stores.live
+    pool = await connect_pool(live.database)
+    await all_filled(live, await some_orders(live))
+    os.kill(stores.valkey.process.pid, signal.SIGKILL)
+    began = time.monotonic()
+    command = Halt(command_id="h1", ts_event_ns=time.time_ns(), actor="test", reason="Valkey is dead")
+    assert not await halt(pool, live.bus, "main", command), "Redis cannot have been told"
+    assert time.monotonic() - began < 1.0
+    await asyncio.to_thread(stores.valkey.stop)
+    await asyncio.to_thread(stores.valkey.start)
+    held = await some_orders(live)
+    await live.until(lambda: all("OrderRejected" in live.about(each) for each in held), "the refusal of every order")
+    assert not set(held) & set(live.broker.submissions())
+    resumed = Resume(command_id="r1", ts_event_ns=time.time_ns(), actor="test", reason="")
+    await resume(pool, live.bus, "main", resumed)
+    await all_filled(live, await some_orders(live))
+    await pool.close()
 
 
 async def test_an_older_past_of_valkey_ends_the_sender_and_the_runbook_brings_it_back(stores: Stores) -> None:

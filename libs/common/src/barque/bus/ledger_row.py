@@ -221,6 +221,11 @@ class LedgerRow:
             self._halt = await self.session().fetchrow(_HALT + " FOR SHARE" * share, self._bus.book)
         self._spoke_at = time.monotonic()
 
+    @property
+    def halted(self) -> bool:
+        """The node has been told that the book is halted, or not yet how it is."""
+        return self._told_halt is not False
+
     def halt_news(self) -> Halt | Resume | None:
         """What the halt's row said when it was last seen, where the node has not been told yet."""
         row = self._halt

@@ -126,7 +126,7 @@ class LiveSender:
         asked = await self._asked_to_reconcile()
         if asked:
             events.append(ReconcileAsked())
-        if not entries and not events:
+        if row.halted or not (entries or events):  # a resume counts at once; of a halt that is news the gate knows
             await row.look_at_halt()
         command = row.halt_news()
         step = self._feed([*([command] if command else []), *events], entries)
