@@ -21,7 +21,7 @@ from barque.config import BookConfig, CommonConfig, PostgresConfig, RedisConfig
 from barque.embedded.postgres import EmbeddedPostgres
 from barque.embedded.process import free_port
 from barque.embedded.valkey import EmbeddedValkey
-from barque.messages import ClockTicked, FeedStatus, Topic
+from barque.messages import Alert, ClockTicked, FeedStatus, Topic
 from barque.observability.health import Health
 from barque.postgres.migrate import migrate
 from barque.postgres.pool import connect_one
@@ -213,6 +213,25 @@ async def test_status_knows_nodes_feeds_and_the_books_time(client: httpx.AsyncCl
     (node,) = status["nodes"]
     assert (node["name"], node["worker"], node["lag"]) == ("barbuilder", "worker-1", {"ticks": 1})
     assert status["feeds"][0]["state"] == "connected"
+
+
+async def test_alerts_are_told_newest_first_and_by_severity(client: httpx.AsyncClient, bus: RedisBus) -> None:
+    def alert(name: str, severity: Any, text: str) -> Alert:
+        return Alert(name=name, ts_event_ns=T0, severity=severity, source="sender.ibkr", text=text)
+
+    first = [alert("sender_disconnected", "warning", "DU1: no session; see to it"), alert("feed_gap", "warning", "a gap")]
+    for number, said in enumerate((first, [alert("sender_disconnected", "info", "DU1: orders leave again")])):
+        await bus.commit(Commit(node="feed", expected_seq=number, state=b"", positions={}, outputs={Topic.ALERTS: said}, outs={}))
+    alerts = await get(client, "alerts")
+    assert [(each["name"], each["severity"]) for each in alerts] == [
+        ("sender_disconnected", "info"),
+        ("feed_gap", "warning"),
+        ("sender_disconnected", "warning"),
+    ]
+    assert len({each["id"] for each in alerts}) == 3
+    assert alerts[0]["ts_event"] == "2014-05-01T00:00:00Z" and alerts[0]["text"] == "DU1: orders leave again"
+    (newest,) = await get(client, "alerts", severity="warning", limit=1)
+    assert newest["text"] == "a gap"
 
 
 async def test_halt_and_resume_need_the_token_and_reach_both_stores(

@@ -22,7 +22,7 @@ from barque.bus.ledger import LedgerRunner
 from barque.bus.node_shell import RunnerOptions
 from barque.bus.redis_bus import RedisBus
 from barque.config import PostgresConfig, convert
-from barque.messages import CancelOrder, Fill, Message, ModifyOrder, ReconciliationReport, SubmitOrder, Topic
+from barque.messages import Alert, CancelOrder, Fill, Message, ModifyOrder, ReconciliationReport, SubmitOrder, Topic
 from barque.observability.health import Health
 from portfolio.config import AccountConfig, PortfolioConfig
 from portfolio.core.node import PortfolioNode
@@ -49,6 +49,7 @@ class LiveBook:
         self.health = Health("test")
         self._sections = dict(sections)
         keys = {"account": broker.account, "venue": broker.venue, "quiet_s": broker.quiet_s, "ack_timeout_s": 1.0}
+        keys["alert_after_s"] = 2.0
         self.config = convert({**keys, "max_requests_per_s": 200, "burst": 50, **sender}, SendingConfig, "sender")
         self._node: SendingNode | None = None
         self._buses: list[RedisBus] = []
@@ -66,15 +67,16 @@ class LiveBook:
         self._buses.append(self.bus.another())
         return self._buses[-1]
 
-    async def begin(self) -> None:
-        """Portfolio and sender start, and the first comparison of the books is clean."""
+    async def begin(self, ready: bool = True) -> None:
+        """Portfolio and sender start, and the first comparison of the books is clean; not waited for unless `ready`."""
         await self._writer.load()
         account = AccountConfig(name=self.broker.account, currency=self.broker.instrument.currency, starting_cash=D(100_000))
         node = PortfolioNode(PortfolioConfig(accounts=(account,)), [self.broker.instrument])
         portfolio = LedgerRunner(node, PortfolioProjector(node), self._bus(), self.database, OPTIONS, Health("portfolio"))
         self._tasks["portfolio"] = asyncio.create_task(portfolio.run(self._stop))
         self.start()
-        await self.until_ready()
+        if ready:
+            await self.until_ready()
 
     def start(self) -> None:
         """A sender's process begins."""
@@ -131,12 +133,13 @@ class LiveBook:
         await self.until(self.ready, "the sender to be ready")
 
     async def until(self, condition: Callable[[], Any], what: str, timeout_s: float = 30.0) -> None:
-        """Wait for a condition on what has been said and on the broker's books."""
+        """Wait for a condition on what has been said and on the broker's books, awaited where need be."""
         deadline = time.monotonic() + timeout_s
         while True:
             await self._read()
             await self.alive()
-            if condition():
+            found = condition()
+            if await found if asyncio.iscoroutine(found) else found:
                 return
             if time.monotonic() >= deadline:
                 raise AssertionError(
@@ -192,6 +195,11 @@ class LiveBook:
         """Severity and discrepancies of every report of reconciliation."""
         messages = [m for entry in await self.bus.range(Topic.PORTFOLIO) for m in entry.messages()]
         return [(m.severity, m.discrepancies) for m in messages if isinstance(m, ReconciliationReport)]
+
+    async def alerts(self, prefix: str) -> list[str]:
+        """Severities of the alerts whose names begin so."""
+        messages = [m for entry in await self.bus.range(Topic.ALERTS) for m in entry.messages()]
+        return [m.severity for m in messages if isinstance(m, Alert) and m.name.startswith(prefix)]
 
     def about(self, order_id: str) -> list[str]:
         """Kinds of what was said of an order."""

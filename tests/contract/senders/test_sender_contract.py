@@ -192,6 +192,22 @@ async def test_a_session_that_ends_in_the_middle_of_partial_fills_loses_none(liv
     live.sent_once(order_id)
 
 
+async def test_a_session_that_stays_away_is_told_once_and_that_it_is_over_too(live: LiveBook) -> None:
+    async def told() -> bool:
+        return bool(await live.alerts("sender_"))
+
+    async def over() -> bool:
+        return (await live.alerts("sender_"))[-1] == "info"
+
+    live.broker.closed(True)
+    await live.until(told, "the alert")
+    live.broker.closed(False)
+    await live.until(over, "that it is over", timeout_s=45)
+    *before, last = await live.alerts("sender_")
+    assert last == "info" and "info" not in before
+    assert 1 <= len(before) <= 2, "lost, and where ten attempts have failed by then in safe mode"
+
+
 async def test_nothing_leaves_while_there_is_no_session_and_what_waited_leaves_after(live: LiveBook) -> None:
     live.broker.closed(True)
     await live.until(lambda: not live.ready(), "the loss of the session to be seen")

@@ -10,7 +10,7 @@ import pytest
 
 from barque.errors import ConfigError, VenueRefused, VenueUnavailable
 from barque.instruments import Instrument
-from barque.venue import Rejected
+from barque.venue import Noted, Rejected
 from simulators.tws.server import TwsSimulator
 from tests.support.builders import eurusd
 from tests.support.ibkr import Trader, an_ibkr_config, instruments, until
@@ -152,7 +152,8 @@ async def test_an_order_on_a_closed_market_waits_there_until_it_opens(tws: TwsSi
     tws.switch_market("EURUSD", False)
     async with Trader(tws) as trader:
         await trader.place("o1")
-        await until(lambda: trader.said("o1") == ["Accepted"])
+        await until(lambda: sorted(trader.said("o1")) == ["Accepted", "Noted"])
+        assert "until the market opens" in trader.of(Noted)[0].detail
         tws.switch_market("EURUSD", True)
         await until(lambda: trader.filled("o1") == 1)
 

@@ -81,7 +81,7 @@ async def test_another_account_at_the_terminal_ends_the_session_until_it_is_the_
             sim.account.login = 6002
             await until(lambda: session.attempts >= 1)
             assert not session.up
-            assert any(isinstance(each, SessionLost) and "6002" in each.detail for each in said)
+            assert any(isinstance(each, SessionLost) and each.refused and "6002" in each.detail for each in said)
             sim.account.login = 5001
             await until(lambda: session.up)
 

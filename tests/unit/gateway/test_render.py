@@ -12,7 +12,7 @@ import pytest
 from barque.messages import Mark
 from gateway import render
 from gateway.live import View
-from gateway.models import Equity, Feed, Fill, Halt, Instrument, Node, Order, Position, Rejection, Status
+from gateway.models import Alert, Equity, Feed, Fill, Halt, Instrument, Node, Order, Position, Rejection, Status
 from gateway.tape import Curve
 
 T0 = 1_398_902_400_000_000_000
@@ -188,3 +188,13 @@ def test_nothing_from_outside_becomes_markup() -> None:
     )
     assert "<script" not in page
     assert '" onload="' not in page
+
+
+def test_an_alert_is_shown_with_its_severity_and_the_whole_sentence_under_the_pointer() -> None:
+    alert = Alert(
+        id="1-0/0", name="sender_refused", severity="critical", source="sender.ibkr", text=f"no session {EVIL}", ts_event_ns=T0
+    )
+    shown = render.alerts(a_view(alerts=[alert]), UTC)
+    assert 'class="tag bad" title="critical, from sender.ibkr">sender refused<' in shown
+    assert "no session" in shown and "<script" not in shown
+    assert render.alerts(a_view(), UTC) == '<div class="empty">No alert.</div>'

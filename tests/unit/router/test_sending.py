@@ -566,7 +566,7 @@ def test_an_order_that_the_broker_refuses_or_ends_is_over() -> None:
     assert (type(expired), expired.ts_event_ns) == (OrderExpired, T0 + NS)
     sending = connected()
     sending.tell(an_order())
-    (refused,) = sending.tell(Rejected(reason=RejectReason.BUYING_POWER, detail="poor", **about))
+    _, refused = sending.tell(Rejected(reason=RejectReason.BUYING_POWER, detail="poor", **about))
     assert (type(refused), refused.reason) == (OrderRejected, RejectReason.BUYING_POWER)
     assert sending.tell(Accepted(venue_order_id="v", **about)) == []
 

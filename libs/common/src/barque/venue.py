@@ -23,6 +23,9 @@ from barque.messages.signals import OrderType, Side, TimeInForce
 
 Dedupe = Literal["none", "open_only", "forever"]
 """Whether the broker itself refuses an order whose token it has seen: never, while that order is open, or always."""
+SessionTrouble = Literal["lost", "safe_mode", "refused"]
+"""lost: attempts follow. safe_mode: so many have failed that a person should look; they go on. refused: it could be had, and is
+not the one that is configured: another account, real money for paper, a login or a contract that the broker does not take."""
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,6 +135,14 @@ class Modified(msgspec.Struct, frozen=True, kw_only=True):
     ts_event_ns: int
 
 
+class Noted(msgspec.Struct, frozen=True, kw_only=True):
+    """The order works on, and the broker says something of it: that it waits for its market to open, or for shares to borrow."""
+
+    order_id: str
+    detail: str
+    ts_event_ns: int
+
+
 class RequestRefused(msgspec.Struct, frozen=True, kw_only=True):
     """The broker did not cancel or change the order. `RejectReason.UNKNOWN_ORDER`: it says that it does not know it."""
 
@@ -164,10 +175,13 @@ class Connected(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Disconnected(msgspec.Struct, frozen=True, kw_only=True):
-    """The session is gone; what is under way has an unknown outcome."""
+    """The session is gone; what is under way has an unknown outcome. Said again where it becomes a matter for a person."""
 
     ts_event_ns: int
     detail: str
+    trouble: SessionTrouble = "lost"
+    expected: bool = False
+    """It is the hour at which the broker, or its program, restarts."""
 
 
 class TradingDisabled(msgspec.Struct, frozen=True, kw_only=True):
@@ -178,7 +192,7 @@ class TradingDisabled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 VenueEvent: TypeAlias = (
-    Accepted | Rejected | Modified | RequestRefused | Ended | Executed | Connected | Disconnected | TradingDisabled
+    Accepted | Rejected | Modified | Noted | RequestRefused | Ended | Executed | Connected | Disconnected | TradingDisabled
 )
 OnEvent: TypeAlias = Callable[[VenueEvent], None]
 MaySend: TypeAlias = Callable[[], bool]

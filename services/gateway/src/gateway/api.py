@@ -26,8 +26,9 @@ from barque.observability.health import Health
 from barque.why import unknown
 from gateway.commands import Commands
 from gateway.format import nanoseconds
-from gateway.live import Live
+from gateway.live import Live, newest_alerts
 from gateway.models import (
+    Alert,
     Balance,
     Bar,
     Day,
@@ -55,6 +56,8 @@ REQUESTS = Counter("barque_gateway_requests", "Requests answered, by route and s
 REQUEST_SECONDS = Histogram("barque_gateway_request_seconds", "Time to answer a request.", ("route",))
 
 log = structlog.get_logger()
+
+ALERTS_READ = 500
 
 Limit = Annotated[int, Query(ge=1, le=MAX_ROWS, description=f"At most so many rows, 1 to {MAX_ROWS}.")]
 Symbol = Annotated[str | None, Query(max_length=64)]
@@ -191,6 +194,14 @@ async def balances(use: Use, scope: In) -> list[Balance]:
 async def reconciliations(use: Use, scope: In, account: Symbol = None, limit: Limit = 100) -> list[Reconciliation]:
     """Comparisons with the broker's books, newest first."""
     return await use.ledger.reconciliations(scope, limit, account)
+
+
+@api.get("/alerts", tags=["book"])
+async def alerts(
+    use: Use, limit: Limit = 100, severity: Annotated[Literal["info", "warning", "critical"] | None, Query()] = None
+) -> list[Alert]:
+    """What a person should know, newest first: of the book's last 500 entries, as far back as its streams are kept."""
+    return await newest_alerts(use.streams, ALERTS_READ, limit, severity)
 
 
 @api.get("/why/{name:path}", tags=["book"], responses={404: {"model": Problem}})

@@ -17,6 +17,7 @@ from typing import Literal
 
 import structlog
 
+from barque import messages
 from barque.bus.redis_bus import NodeStatus, RedisBus
 from barque.bus.wire import Entry
 from barque.errors import BarqueError, BusUnavailable, WireError
@@ -24,7 +25,22 @@ from barque.intervals import WEEK_NS, Interval, interval_of
 from barque.messages import ClockTicked, FeedStatus, Mark, Message, Topic
 from barque.observability.health import Health
 from gateway.format import NS
-from gateway.models import Bar, Equity, Feed, Fill, Halt, Instrument, Node, Order, Position, Rejection, Series, Status, Strategy
+from gateway.models import (
+    Alert,
+    Bar,
+    Equity,
+    Feed,
+    Fill,
+    Halt,
+    Instrument,
+    Node,
+    Order,
+    Position,
+    Rejection,
+    Series,
+    Status,
+    Strategy,
+)
 from gateway.queries import Ledger, Scope
 from gateway.tape import Curve, Tape
 
@@ -57,6 +73,7 @@ class View:
     orders: Sequence[Order] = ()
     fills: Sequence[Fill] = ()
     rejections: Sequence[Rejection] = ()
+    alerts: Sequence[Alert] = ()
     instruments: Mapping[str, Instrument] = field(default_factory=dict)
     strategies: Sequence[Strategy] = ()
     series: Sequence[Series] = ()
@@ -203,12 +220,13 @@ class Live:
             for said in await self._feed_talk():
                 if isinstance(said, FeedStatus):
                     self._feeds[said.feed, said.symbol] = _feed(said)
+            alerts = await newest_alerts(self._bus, ROWS, ROWS)
             now_ns = await self._now_ns()
         except BarqueError as error:
             raise BusUnavailable("Redis is away; no order passes until it is back, and a halt holds all the same") from error
         feeds = [self._feeds[key] for key in sorted(self._feeds)]
         update = {"nodes": nodes, "feeds": feeds, "now_ns": now_ns}
-        return replace(view, marks=marks, status=view.status.model_copy(update=update))
+        return replace(view, marks=marks, alerts=alerts, status=view.status.model_copy(update=update))
 
     async def _feed_talk(self) -> list[Message]:
         """The newest ticks; the first time the oldest too, where a feed says that it connected."""
@@ -223,6 +241,16 @@ class Live:
 
     async def _said(self, topic: Topic, entries: int) -> list[Message]:
         return _messages(await self._bus.last(topic, entries))
+
+
+async def newest_alerts(bus: RedisBus, entries: int, limit: int, severity: str | None = None) -> list[Alert]:
+    """Newest first, among the last `entries` of the stream. Raises `BusUnavailable`."""
+    found: list[Alert] = []
+    for entry in await bus.last(Topic.ALERTS, entries):
+        for index, said in enumerate(_messages([entry])):
+            if isinstance(said, messages.Alert) and severity in (None, said.severity):
+                found.append(_shown(f"{entry.entry_id}/{index}", said))
+    return found[: -limit - 1 : -1]
 
 
 def _messages(entries: Sequence[Entry]) -> list[Message]:
@@ -244,6 +272,11 @@ def _node(status: NodeStatus) -> Node:
         last_seen_ms=status.last_seen_ms,
         worker=status.worker,
     )
+
+
+def _shown(place: str, said: messages.Alert) -> Alert:
+    names = ("name", "severity", "source", "text", "ts_event_ns")
+    return Alert.model_validate({"id": place} | {name: getattr(said, name) for name in names})
 
 
 def _feed(said: FeedStatus) -> Feed:

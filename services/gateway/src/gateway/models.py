@@ -309,6 +309,18 @@ class Feed(Event):
     detail: str
 
 
+class Alert(Event):
+    """Something that a person should know; each name has a page in `docs/runbooks/`."""
+
+    id: str
+    """Its place on the stream: `<entry>/<index>`."""
+    name: str
+    severity: Literal["info", "warning", "critical"]
+    source: str
+    text: str
+    """What happened, to which id, and what to do next."""
+
+
 class Status(Row):
     """The book at a glance."""
 

@@ -110,6 +110,7 @@ class Board:
                     self._equity = ui.echart(equity_options()).classes("plot")
                 self._positions = self._panel("Positions", "a-positions")
                 self._rejections = self._panel("Refused signals", "a-refused")
+                self._alerts = self._panel("Alerts", "a-alerts")
                 self._machinery = self._panel("Nodes and feeds", "a-health")
 
     def _card(self, title: str, area: str) -> ui.element:
@@ -138,6 +139,7 @@ class Board:
         self._orders.set_content(render.orders(view, zone))
         self._fills.set_content(render.fills(view, zone))
         self._rejections.set_content(render.rejections(view, zone))
+        self._alerts.set_content(render.alerts(view, zone))
         self._machinery.set_content(render.machinery(view, zone))
         self._halt_button.set_visibility(not view.status.halt.halted)
         self._resume_button.set_visibility(view.status.halt.halted)

@@ -178,6 +178,25 @@ def rejections(view: View, zone: tzinfo) -> str:
     )
 
 
+def alerts(view: View, zone: tzinfo) -> str:
+    """What a person should know, the newest first; the whole sentence under the pointer."""
+    return _table(
+        ("Time", "Alert", "What, and what to do"),
+        [
+            (
+                fmt.clock_time(row.ts_event_ns, zone),
+                _tag(row.name.replace("_", " "), _SEVERITY_CLASS[row.severity], f"{row.severity}, from {row.source}"),
+                f'<span class="soft">{_clipped(row.text)}</span>',
+            )
+            for row in view.alerts
+        ],
+        "No alert.",
+    )
+
+
+_SEVERITY_CLASS = {"critical": "bad", "warning": "slow", "info": "good"}
+
+
 def machinery(view: View, zone: tzinfo) -> str:
     """Feeds and nodes: state, lag, last sign of life, refused commits."""
     feeds = _table(

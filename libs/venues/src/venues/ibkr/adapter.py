@@ -34,6 +34,7 @@ from barque.venue import (
     OnEvent,
     Rejected,
     RequestRefused,
+    SessionTrouble,
     TradingDisabled,
     VenueAccount,
     VenueEvent,
@@ -63,6 +64,7 @@ from venues.ibkr.pacing import Lane
 from venues.ibkr.reports import GONE, ZERO, Seen, figures, number, reject_reason, seen_execution, seen_order, seen_position
 from venues.ibkr.session import ORDERS, Degraded, Down, GatewayRefused, Notice, Restored, Safe, Session, SessionEvent, Up
 from venues.ibkr.tracker import AtWire, Tracker
+from venues.ibkr.windows import expected_outage
 
 log = structlog.get_logger()
 
@@ -174,17 +176,19 @@ class IbkrVenue:
         elif isinstance(event, Restored):
             self._emit(Connected(ts_event_ns=now_ns))
         elif isinstance(event, Degraded):
-            self._emit(Disconnected(ts_event_ns=now_ns, detail=event.detail))
-        elif isinstance(event, Down) and event.attempts == 0:
-            self._ready = False
-            self._early.clear()
-            detail = f"{event.detail} ({event.expected})" if event.expected else event.detail
-            self._emit(Disconnected(ts_event_ns=now_ns, detail=detail))
+            self._lose(event.detail, expected_outage(datetime.now(UTC), self._config))
         elif isinstance(event, Down):
             self._early.clear()  # what an attempt that failed had been told comes again with the next
+            if event.attempts == 0 or event.refused:
+                self._ready = False
+                self._lose(event.detail, event.expected, "refused" if event.refused else "lost")
         elif isinstance(event, Safe):
             detail = f"{event.attempts} attempts to connect again have failed, and go on: {event.detail}"
-            self._emit(Disconnected(ts_event_ns=now_ns, detail=detail))
+            self._lose(detail, event.expected, "safe_mode")
+
+    def _lose(self, detail: str, expected: str, trouble: SessionTrouble = "lost") -> None:
+        said = f"{detail} ({expected})" if expected else detail
+        self._emit(Disconnected(ts_event_ns=time.time_ns(), detail=said, trouble=trouble, expected=bool(expected)))
 
     def _begin(self) -> None:
         self._ready = True

@@ -26,7 +26,7 @@ import structlog
 from ib_async import IB, StartupFetch
 from ib_async.wrapper import RequestError
 
-from barque.errors import BarqueError, VenueRefused, VenueUnavailable
+from barque.errors import BarqueError, ConfigError, VenueRefused, VenueUnavailable
 from venues.ibkr.codes import Reaction, code_of, explain, reaction_of
 from venues.ibkr.config import IbkrConfig
 from venues.ibkr.link import SYNC_MESSAGES, Link, ReadOnly, Tap
@@ -63,6 +63,8 @@ class Down:
     """Failed ones since it was lost; 0: it has just been lost."""
     expected: str
     """Why the Gateway may be away at this hour; empty: it should be there."""
+    refused: bool = False
+    """It could be had, and is not what is configured: another attempt will not help by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,16 +316,16 @@ class Session:
                 return
             except (BarqueError, OSError) as error:
                 attempts += 1
-                self._failed(str(error), attempts)
+                self._failed(str(error), attempts, refused=isinstance(error, ConfigError))
             except Exception as error:  # whatever ib_async raises: the session is kept
                 attempts += 1
                 log.exception("ibkr_attempt_failed", client_id=self.client_id)
                 self._failed(repr(error), attempts)
 
-    def _failed(self, detail: str, attempts: int) -> None:
+    def _failed(self, detail: str, attempts: int, refused: bool = False) -> None:
         expected = expected_outage(datetime.now(UTC), self.config)
         log.warning("ibkr_attempt_failed", client_id=self.client_id, attempt=attempts, detail=detail, expected=expected)
-        self._say(Down(detail, attempts, expected))
+        self._say(Down(detail, attempts, expected, refused))
         if attempts == self.config.safe_after_attempts:
             self.state = "safe"
             log.error("ibkr_safe_mode", client_id=self.client_id, attempts=attempts, detail=detail, expected=expected)

@@ -17,7 +17,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from barque.messages import RejectReason, SubmitOrder
-from barque.venue import Accepted, Ended, Executed, Modified, Rejected, RequestRefused, VenueEvent, VenueExecution
+from barque.venue import Accepted, Ended, Executed, Modified, Noted, Rejected, RequestRefused, VenueEvent, VenueExecution
 from venues.ibkr.codes import Reaction, explain, reaction_of
 from venues.ibkr.orders import NS, Terms, compared
 from venues.ibkr.reports import AT_WORK, GONE, ZERO, Seen, reject_reason, venue_order_id
@@ -27,6 +27,8 @@ V = TypeVar("V")
 ORDERS_WINDOW = 10_000
 EXECUTIONS_WINDOW = 50_000
 SLACK = 1_000
+HELD = (399, 404)
+"""Notes about an order that say that it waits: for its market, for shares to sell short."""
 
 
 class AtWire(msgspec.Struct, kw_only=True):
@@ -162,6 +164,8 @@ class Tracker:
         reaction, detail = reaction_of(code, text), explain(code, text)
         if reaction in (Reaction.REJECT, Reaction.UNKNOWN_CONTRACT, Reaction.READ_ONLY):
             self._on_refusal(order, code, text, now_ns)
+        elif code in HELD:
+            self._emit(Noted(order_id=order.order_id, detail=detail, ts_event_ns=now_ns))
         elif reaction is Reaction.CANCELLED:
             self._end(order, detail, now_ns)
         elif reaction is Reaction.CHANGE_REFUSED:

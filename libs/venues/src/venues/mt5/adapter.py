@@ -35,6 +35,7 @@ from barque.venue import (
     OnEvent,
     Rejected,
     RequestRefused,
+    SessionTrouble,
     TradingDisabled,
     Venue,
     VenueAccount,
@@ -173,7 +174,8 @@ class Mt5Venue:
             if event.number > 1:
                 self._on_event(Connected(ts_event_ns=now_ns))
         elif isinstance(event, SessionLost):
-            self._on_event(Disconnected(ts_event_ns=now_ns, detail=event.detail))
+            trouble: SessionTrouble = "refused" if event.refused else "lost"
+            self._on_event(Disconnected(ts_event_ns=now_ns, detail=event.detail, trouble=trouble))
         elif isinstance(event, TradingOff):
             if self._looking is not None:  # while connecting it waits for the caller's own Connected
                 self._on_event(TradingDisabled(ts_event_ns=now_ns, detail=event.detail))
@@ -181,6 +183,8 @@ class Mt5Venue:
             self._on_event(Connected(ts_event_ns=now_ns))
         elif isinstance(event, SafeMode):
             log.error("mt5_safe_mode", attempts=event.attempts, reason=event.detail)
+            detail = f"{event.attempts} attempts have failed, and go on: {event.detail}"
+            self._on_event(Disconnected(ts_event_ns=now_ns, detail=detail, trouble="safe_mode"))
         elif isinstance(event, Notice):
             log.warning("mt5_notice", reason=event.detail)
 

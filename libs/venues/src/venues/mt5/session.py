@@ -45,6 +45,8 @@ class SessionLost(msgspec.Struct, frozen=True, kw_only=True):
     """Nothing can be asked or sent; attempts follow."""
 
     detail: str
+    refused: bool = False
+    """It could be had, and is not what is configured, or does not take our login: a person has to change that."""
 
 
 class SafeMode(msgspec.Struct, frozen=True, kw_only=True):
@@ -184,11 +186,11 @@ class Mt5Session:
 
     # -- supervision -------------------------------------------------------------------------------------------------
 
-    def _broken(self, detail: str) -> None:
-        """The client has got no answer."""
+    def _broken(self, detail: str, refused: bool = False) -> None:
+        """The client has got no answer, or one that must not be."""
         if self.up:
             self.up = False
-            self._on_event(SessionLost(detail=detail))
+            self._on_event(SessionLost(detail=detail, refused=refused))
         self._wake.set()
 
     def _unattended(self, task: asyncio.Task[None]) -> None:
@@ -218,7 +220,7 @@ class Mt5Session:
                 self._on_event(Notice(detail=notice))
             self._follow_trading(terminal, account)
         except BarqueError as error:
-            self._broken(str(error))
+            self._broken(str(error), refused=error.disposition != "retry")
 
     async def _regain(self) -> None:
         """Until it works. What would stop the service at its start is said here, and tried again: a person is at the terminal."""
@@ -232,6 +234,8 @@ class Mt5Session:
                 return
             except (VenueError, ConfigError) as error:
                 self.attempts += 1
+                if error.disposition != "retry":
+                    self._on_event(SessionLost(detail=str(error), refused=True))
                 if self.attempts == SAFE_MODE_AFTER:
                     self._on_event(SafeMode(attempts=self.attempts, detail=str(error)))
 

@@ -41,7 +41,7 @@ _ABSENT = (*WORKING, *_PENDING, OrderState.UNKNOWN)
 def unavailable(desk: Desk, event: BooksUnavailable) -> None:
     """They could not be read: again after a quiet period."""
     if event.number == desk.state.asked:
-        desk.state.asked = 0
+        desk.state.asked, desk.state.books_detail = 0, event.detail
         desk.count("books_unavailable")
         desk.ask(desk.config.quiet_s)
 
@@ -52,7 +52,7 @@ def take(desk: Desk, books: Books) -> None:
     if books.number != state.asked:
         desk.count("books_stale")
         return
-    asked_ns, state.asked = state.asked_ns, 0
+    asked_ns, state.asked, state.books_detail = state.asked_ns, 0, ""
     notes = _book_missing(desk, books) if state.opened else _open(desk, books)
     _follow_orders(desk, books, asked_ns)
     ours = _our_books(desk, books, asked_ns)

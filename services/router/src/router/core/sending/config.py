@@ -43,6 +43,10 @@ class SendingConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """An order is UNKNOWN for so long before a person is told."""
     books_timeout_s: float = 30.0
     """A question to the broker's books that is not answered for so long is asked again."""
+    alert_after_s: float = 60.0
+    """No order could leave for so long, for want of a session or of the broker's books, before a person is told."""
+    expected_alert_after_s: float = 1_800.0
+    """The same where the broker restarts at that hour."""
     max_wait_s: float = 300.0
     """An order that opens and could not leave for so long never will."""
     max_requests_per_s: float = 20.0

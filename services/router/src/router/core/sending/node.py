@@ -37,11 +37,12 @@ from barque.venue import (
     Ended,
     Executed,
     Modified,
+    Noted,
     Rejected,
     RequestRefused,
     TradingDisabled,
 )
-from router.core.sending import books, executions, outbound, reports, requests
+from router.core.sending import books, executions, outbound, reports, requests, session
 from router.core.sending.config import SendingConfig
 from router.core.sending.desk import Desk
 from router.core.sending.effects import Effect
@@ -80,6 +81,7 @@ class SendingNode:
             Accepted: reports.accepted,
             Rejected: reports.rejected,
             Modified: reports.modified,
+            Noted: reports.noted,
             RequestRefused: reports.refused,
             Ended: reports.ended,
             Executed: _execute,
@@ -160,6 +162,7 @@ class SendingNode:
 def _see_time(desk: Desk, tick: ClockTicked) -> None:
     desk.state.now_ns = max(desk.state.now_ns, tick.now_ns)
     outbound.watch(desk)
+    session.watch(desk)
 
 
 def _release(desk: Desk, event: Release) -> None:

@@ -20,13 +20,13 @@ from barque.messages import (
     OrderRejected,
     RejectReason,
 )
-from barque.venue import Accepted, Connected, Disconnected, Ended, Modified, Rejected, RequestRefused, TradingDisabled
+from barque.venue import Accepted, Connected, Disconnected, Ended, Modified, Noted, Rejected, RequestRefused, TradingDisabled
 from router.core.lifecycle import OrderEvent, OrderState
-from router.core.sending import exits, outbound, requests
+from router.core.sending import exits, outbound, requests, session
 from router.core.sending.config import NS
 from router.core.sending.desk import Desk
 from router.core.sending.events import Lost, NotSent
-from router.core.sending.state import ZERO, LiveOrder, is_whole
+from router.core.sending.state import ZERO, LiveOrder, NoSession, is_whole
 
 RETRY_NS = NS
 """A request that failed is not repeated before."""
@@ -46,6 +46,7 @@ def accepted(desk: Desk, event: Accepted) -> None:
 def hold(desk: Desk, live: LiveOrder, venue_order_id: str, at_ns: int) -> None:
     """The broker has shown that it holds the order; said once, and again after it was UNKNOWN."""
     live.venue_order_id = venue_order_id or live.venue_order_id
+    desk.state.refused.pop(live.order.symbol, None)
     if not live.accepted or live.state is OrderState.UNKNOWN:
         live.accepted = True
         desk.say(OrderAccepted, live.order, at_ns, venue_order_id=live.venue_order_id)
@@ -61,11 +62,23 @@ def rejected(desk: Desk, event: Rejected) -> None:
         desk.ask()
         return
     _warn(desk, live, f"the broker refused it: {event.detail}")
+    if not exits.protects(desk, live):
+        _say_rejected(desk, live, event)
     if live.filled > 0:
         desk.say(OrderCancelled, live.order, event.ts_event_ns, filled_quantity=live.filled, detail=event.detail)
     else:
         desk.say(OrderRejected, live.order, event.ts_event_ns, reason=event.reason, detail=event.detail)
     desk.move(live, OrderEvent.REJECTED)
+
+
+def noted(desk: Desk, event: Noted) -> None:
+    """It works on, and perhaps waits for something: a person is told once."""
+    live = desk.state.orders.get(event.order_id)
+    if live is not None and not live.noted:
+        live.noted = True
+        said = event.detail.rstrip(".")
+        text = f"{desk.config.account}: {_words(live)} is at the broker, which says: {said}. Cancel it if that is not wanted"
+        desk.alert("order_noted", "info", text)
 
 
 def ended(desk: Desk, event: Ended) -> None:
@@ -181,21 +194,20 @@ def connected(desk: Desk, event: Connected) -> None:
     """The session works: nothing new leaves before the books have been compared."""
     _begin_session(desk, "the session with the broker began anew; its books are asked")
     desk.state.connected, desk.state.disabled, desk.state.report_due = True, "", True
+    desk.state.lost, desk.state.books_detail, desk.state.connected_ns = NoSession(), "", desk.state.now_ns
     desk.ask()
 
 
 def disconnected(desk: Desk, event: Disconnected) -> None:
     """The session is gone."""
     _begin_session(desk, f"the session with the broker ended: {event.detail}")
-    desk.state.connected = False
+    session.lose(desk.state, event)
 
 
 def trading_disabled(desk: Desk, event: TradingDisabled) -> None:
     """The broker takes no orders; what is there works on."""
-    if not desk.state.disabled:
-        text = f"{desk.config.account}: the broker takes no orders: {event.detail}. Orders wait; enable trading there"
-        desk.alert("trading_disabled", "critical", text)
     desk.state.disabled = event.detail or "trading is disabled"
+    session.watch(desk)
 
 
 def _begin_session(desk: Desk, detail: str) -> None:
@@ -238,6 +250,24 @@ def _back(desk: Desk, live: LiveOrder, detail: str) -> None:
             exits.warn_unprotected(desk, live, f"it could not be sent: {detail}")
         return
     requests.reject(desk, live, RejectReason.VENUE, f"it could not be sent {live.failures} times: {detail}")
+
+
+def _say_rejected(desk: Desk, live: LiveOrder, event: Rejected) -> None:
+    """Once for a symbol and a reason, until the broker takes an order of that symbol."""
+    symbol = live.order.symbol
+    if desk.state.refused.get(symbol) != event.reason.value:
+        desk.state.refused[symbol] = event.reason.value
+        what, said = event.reason.value.replace("_", " "), event.detail.rstrip(".")
+        text = (
+            f"{desk.config.account}: the broker refused {_words(live)} ({what}): {said}. It is not sent again; others of "
+            f"{symbol} are not told of before the broker takes one"
+        )
+        desk.alert("order_rejected", "warning", text)
+
+
+def _words(live: LiveOrder) -> str:
+    order = live.order
+    return f"order {order.order_id} ({order.side} {order.quantity.normalize():f} {order.symbol} {order.order_type})"
 
 
 def _warn(desk: Desk, live: LiveOrder, why: str) -> None:

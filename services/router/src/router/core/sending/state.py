@@ -11,6 +11,7 @@ from decimal import Decimal
 import msgspec
 
 from barque.messages import CancelOrder, ModifyOrder, SubmitOrder
+from barque.venue import SessionTrouble
 from router.core.lifecycle import OrderState
 
 ZERO = Decimal(0)
@@ -52,6 +53,8 @@ class LiveOrder(msgspec.Struct, kw_only=True):
     unknown_ns: int = 0
     """Since when its outcome has been unknown."""
     alerted: bool = False
+    noted: bool = False
+    """People know that it waits at the broker."""
     resent: bool = False
     again: bool = False
     """It is to be sent once more when this transaction is released."""
@@ -89,6 +92,14 @@ class Booked(msgspec.Struct, kw_only=True, array_like=True):
     """What it comes to is in the opening balance, and no fill was said of it: of a correction the difference is said."""
 
 
+class NoSession(msgspec.Struct, frozen=True, kw_only=True):
+    """A session that is not there, as its adapter said last."""
+
+    detail: str = "it has not connected yet"
+    trouble: SessionTrouble = "lost"
+    expected: bool = False
+
+
 class SendingState(msgspec.Struct, kw_only=True):
     """The whole state of a `SendingNode`."""
 
@@ -101,6 +112,17 @@ class SendingState(msgspec.Struct, kw_only=True):
     """Why the broker takes no orders; empty: it does."""
     ready: bool = False
     """The books have been compared in this session: orders may leave."""
+    lost: NoSession = NoSession()
+    """Why there is no session, where there is none."""
+    books_detail: str = ""
+    """Why the broker's books could not be read the last time; empty: they could."""
+    connected_ns: int = 0
+    """When the session began."""
+    waiting_ns: int = 0
+    """Since when no order may leave for the session's sake; 0: they may."""
+    trouble: str = ""
+    """The alert about the session that is out; empty: none."""
+    trouble_detail: str = ""
     blocked: bool = False
     """The last comparison was critical, and the policy is to halt."""
     number: int = 0
@@ -131,6 +153,8 @@ class SendingState(msgspec.Struct, kw_only=True):
     report_due: bool = False
     suspects: dict[str, int] = {}
     """Differences seen, with the time at which the books were asked that first showed them."""
+    refused: dict[str, str] = {}
+    """Symbols of which the broker has refused the last order, with the reason that people were told."""
     external: dict[str, None] = {}
     """Open orders of others, by the broker's id."""
     counters: dict[str, int] = {}

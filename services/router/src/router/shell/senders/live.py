@@ -144,6 +144,8 @@ class LiveSender:
         await self._act(effects)
         if worth_writing:
             reach(f"{kind}_before_publish")
+            for alert in outputs.get(Topic.ALERTS, ()):
+                self._shell.log.warning("alert", **{name: getattr(alert, name) for name in ("name", "severity", "text")})
             await row.written(outputs, flag_of(halting) if halting is not None else "")
             reach(f"{kind}_after_publish")
             await row.mirror()

@@ -19,7 +19,17 @@ import structlog
 from barque.errors import BarqueError, ConfigError, VenueError, VenueRefused, VenueThrottled, VenueUnavailable
 from barque.faults import reach
 from barque.messages import RejectReason
-from barque.venue import Connected, Disconnected, Rejected, RequestRefused, Venue, VenueAccount, VenueEvent, VenuePosition
+from barque.venue import (
+    Connected,
+    Disconnected,
+    Rejected,
+    RequestRefused,
+    SessionTrouble,
+    Venue,
+    VenueAccount,
+    VenueEvent,
+    VenuePosition,
+)
 from router.core.sending.config import SendingConfig
 from router.core.sending.effects import AskBooks, Change, Effect, Send, Withdraw
 from router.core.sending.events import Books, BooksUnavailable, LedgerFigures, Lost, NotSent
@@ -32,6 +42,8 @@ GATE_S = 1.0
 MAX_EVENTS = 10_000
 """More waiting than this, and the session is treated as a new one: its books tell what was missed."""
 MAX_BACKOFF_S = 60.0
+SAFE_MODE_AFTER = 10
+"""So many first attempts have failed, and a person should look; they go on."""
 
 
 class VenueSession:
@@ -81,12 +93,14 @@ class VenueSession:
         return time.monotonic() < self._gate_until
 
     def take(self) -> list[Event]:
-        """What has been reported since this was last asked, oldest first; raises what ends the sender for good."""
-        if self._fault is not None:
-            raise self._fault
+        """What has been reported since this was last asked, oldest first; raises what ends the sender for good, once all that
+        was reported before has been taken."""
         events = list(self._events)
         self._events.clear()
-        self.news.clear()
+        if self._fault is None:
+            self.news.clear()
+        elif not events:
+            raise self._fault
         return events
 
     async def _connect(self) -> None:
@@ -97,19 +111,27 @@ class VenueSession:
                 account = await self._venue.connect(self._on_event, self.may_send)
                 self._check(account)
             except ConfigError as error:
+                self._missing(error, "refused")
                 self._fault = error
-                self.news.set()
                 return
             except VenueError as error:
                 pause = min(2.0**failures, MAX_BACKOFF_S) * random.uniform(0.8, 1.2)
                 failures += 1
-                if self._not_ready(str(error)):
+                news = self._not_ready(str(error))
+                if news:
                     log.warning("venue_unavailable", venue=self._venue.name, reason=str(error), retry_s=round(pause, 1))
+                if news or failures == SAFE_MODE_AFTER:
+                    refused = error.disposition == "reject"
+                    self._missing(error, "refused" if refused else "safe_mode" if failures >= SAFE_MODE_AFTER else "lost")
                 await asyncio.sleep(pause)
             else:
                 log.info("venue_connected", venue=self._venue.name, account=account.account, live=account.live)
                 self._on_event(Connected(ts_event_ns=time.time_ns()))
                 return
+
+    def _missing(self, error: BarqueError, trouble: SessionTrouble) -> None:
+        """There has been no session yet: the core tells people."""
+        self._put(Disconnected(ts_event_ns=time.time_ns(), detail=str(error), trouble=trouble))
 
     def _check(self, account: VenueAccount) -> None:
         config = self._config
