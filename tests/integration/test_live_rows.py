@@ -47,7 +47,7 @@ class Held:
     async def hold(self) -> None:
         assert await self.row.acquire(asyncio.Event())
         await self.row.begin_halt_row()
-        self.intents.loaded()
+        await self.intents.begin(self.row.session())
 
     async def write(self, *batch: Message, said: tuple[Message, ...] = ()) -> None:
         """Feed `batch`; `said` goes along as if the node had said it."""
@@ -105,10 +105,30 @@ async def test_an_order_that_is_in_the_ledger_stops_the_sender_and_moves_nothing
     await held.write(an_order())
     seq = held.row.seq
     held.node.restore(b"")
-    held.intents.loaded()
+    await held.intents.begin(held.row.session())
     with pytest.raises(InvariantError, match=r"the ledger refuses a row.*o1"):
         await held.write(an_order())
     assert [row["seq"] for row in await rows(connection, "node_state")] == [seq]
+
+
+async def test_orders_are_found_by_their_keys_among_many(held: Held, connection: asyncpg.Connection) -> None:
+    await held.write(an_order())
+    await connection.execute(
+        "INSERT INTO intents SELECT (jsonb_populate_record(intents, jsonb_build_object('order_id', n::text))).*"
+        " FROM intents, generate_series(1, 5000) AS n"
+    )
+    await connection.execute("ANALYZE intents")
+    before = await scans(held.row.session())
+    await held.write(Accepted(order_id="o1", venue_order_id="v1", ts_event_ns=T0))
+    assert await scans(held.row.session()) == before
+
+
+async def scans(session: asyncpg.Connection) -> int:
+    """How often `intents` has been read from end to end."""
+    await session.execute("SELECT pg_stat_force_next_flush()")
+    await session.execute("SELECT pg_stat_clear_snapshot()")
+    found: int = await session.fetchval("SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'intents'")
+    return found
 
 
 async def test_of_two_reports_of_one_instant_the_last_stays(held: Held, connection: asyncpg.Connection) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+import asyncpg
 import msgspec
 from msgspec.structs import asdict
 
@@ -56,6 +57,8 @@ _WRITE = f"""
         ON CONFLICT (book, lineage, account, ts_event_ns)
         DO UPDATE SET severity = excluded.severity, discrepancies = excluded.discrepancies)
 """  # noqa: S608
+_BY_KEY = "SET enable_hashjoin = off; SET enable_mergejoin = off; SET plan_cache_mode = force_generic_plan"
+"""A sender changes few rows of tables that grow for years. The planner cannot know how few are in the JSON."""
 
 
 @dataclass(slots=True)
@@ -77,8 +80,9 @@ class LiveIntents:
         self._token = token
         self._written: dict[str, Mark] = {}
 
-    def loaded(self) -> None:
-        """The node has been restored: its orders are the rows that are there."""
+    async def begin(self, session: asyncpg.Connection) -> None:
+        """The node has been restored, and its orders are the rows that are there; `session` is going to write."""
+        await session.execute(_BY_KEY)
         self._written = {order_id: _mark(each) for order_id, each in self._orders().items()}
 
     def rows(self, epoch: int, batch: Sequence[Handled]) -> Rows:

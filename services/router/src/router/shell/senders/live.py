@@ -103,7 +103,8 @@ class LiveSender:
         if not await self._row.acquire(stop):
             return False
         await self._row.begin_halt_row()
-        self._intents.loaded()
+        async with self._row.errors():
+            await self._intents.begin(self._row.session())
         self._venue.begin()
         await self._row.mirror()
         row = self._row
