@@ -51,6 +51,8 @@ from router.shell.senders.session import VenueSession, is_request
 
 LOOK_S = 1.0
 """How often requests to reconcile are looked for, and how long the portfolio is waited for."""
+BUSY_LOOK_S = 3.0
+"""The former, while there is no end of other work."""
 _ASKED = "SELECT command_id FROM reconcile_requests WHERE book = $1"
 _ANSWERED = "DELETE FROM reconcile_requests WHERE book = $1 AND command_id = ANY($2)"
 _WHERE = "WHERE book = $1 AND lineage = $2 AND account = $3"
@@ -123,11 +125,12 @@ class LiveSender:
         row = self._row
         entries = await self._inputs.next(row.positions)
         events: list[Any] = list(self._venue.take())
-        await self._shell.upkeep(busy=bool(entries or events))
-        asked = await self._asked_to_reconcile()
+        busy = bool(entries or events)
+        await self._shell.upkeep(busy)
+        asked = await self._asked_to_reconcile(busy)
         if asked:
             events.append(ReconcileAsked())
-        if row.halted or not (entries or events):  # a resume counts at once; of a halt that is news the gate knows
+        if row.halted or not busy:  # a resume counts at once; of a halt that is news the gate knows
             await row.look_at_halt()
         command = row.halt_news()
         step = self._feed([*([command] if command else []), *events], entries)
@@ -184,9 +187,9 @@ class LiveSender:
                 await session.execute(_ANSWERED, self._bus.book, asked)
                 await row.move(session, outputs, rows)
 
-    async def _asked_to_reconcile(self) -> list[str]:
+    async def _asked_to_reconcile(self, busy: bool) -> list[str]:
         """Requests to compare the books, by id."""
-        if time.monotonic() < self._looked_at + LOOK_S:
+        if time.monotonic() < self._looked_at + (BUSY_LOOK_S if busy else LOOK_S):
             return []
         self._looked_at = time.monotonic()
         async with self._row.errors():
