@@ -74,9 +74,6 @@ class LiveProcess(LiveBook):
         """As if the machine had stopped giving it time."""
         self.running().send_signal(signal.SIGSTOP)
 
-    def thaw(self) -> None:
-        self.running().send_signal(signal.SIGCONT)
-
     async def end(self) -> None:
         if self.process is not None and self.process.poll() is None:
             await self.kill(signal.SIGTERM)

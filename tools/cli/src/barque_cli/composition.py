@@ -15,8 +15,6 @@ class ServiceSpec:
 
     name: str
     module: str
-    essential: bool = True
-    """False: the book works without it (a page is not needed to trade)."""
 
     def command(self, config: Path, health_port: int, instance: str = "") -> Sequence[str]:
         """How to start it on this machine."""
@@ -31,7 +29,7 @@ SERVICES: tuple[ServiceSpec, ...] = (
     ServiceSpec("portfolio", "portfolio"),
     ServiceSpec("strategy-host", "strategy_host"),
     ServiceSpec("feed-replay", "feed_replay"),
-    ServiceSpec("gateway", "gateway", essential=False),
+    ServiceSpec("gateway", "gateway"),
 )
 """A book whose market is recorded or made up. Its sender trades on paper, or at the broker that `[sender]` names."""
 BROKER_FEEDS: tuple[ServiceSpec, ...] = (ServiceSpec("feed-ibkr", "feed_ibkr"), ServiceSpec("feed-mt5", "feed_mt5"))

@@ -54,8 +54,6 @@ class Faults:
     """By verb: what happens to its next requests, one each; None: nothing."""
     twice: bool = False
     """Everything is reported twice."""
-    held: bool = False
-    """Reports wait until they are let go (`SimulatedBroker.let_go`)."""
     hidden_s: float = 0.0
     """So long after it came an order is not among the open orders."""
     refuses: str = ""
@@ -76,7 +74,6 @@ class SimulatedBroker:
         self._account = config.account
         self._server: asyncio.Server | None = None
         self._writer: asyncio.StreamWriter | None = None
-        self._waiting: list[VenueEvent] = []
         self.arrived_ns: dict[str, int] = {}
         """When each token first arrived in a new order."""
         self._clock: asyncio.Task[None] | None = None
@@ -126,12 +123,6 @@ class SimulatedBroker:
     def fail(self, verb: Verb, *faults: Fault | None) -> None:
         """What happens to the next requests of a kind."""
         self.faults.next.setdefault(verb, deque()).extend(faults)
-
-    def let_go(self) -> None:
-        """Reports that were held are sent, and no more are held."""
-        self.faults.held = False
-        waiting, self._waiting = self._waiting, []
-        self._report(waiting)
 
     # -- sessions -----------------------------------------------------------------------------------------------------
 
@@ -204,9 +195,6 @@ class SimulatedBroker:
 
     def _report(self, events: Iterable[VenueEvent]) -> None:
         """To the session that there is; where there is none, nobody hears it."""
-        if self.faults.held:
-            self._waiting += events
-            return
         for event in events:
             for _ in range(2 if self.faults.twice else 1):
                 if self._writer is not None:

@@ -147,10 +147,6 @@ class Mt5Client:
     async def positions(self) -> list[Position]:
         return records(Position, await self._call("positions_get"))
 
-    async def past_orders(self, from_s: int, to_s: int) -> list[Order]:
-        """Orders that ended in a time of the server's clock."""
-        return records(Order, await self._call("history_orders_get", from_s, to_s))
-
     async def past_order(self, ticket: int) -> Order | None:
         """One order of the history."""
         return next(iter(records(Order, await self._call("history_orders_get", ticket=ticket))), None)

@@ -75,15 +75,6 @@ SELECT exec_id, place_ns, place_seq, quantity, price, open_quantity, closed_ns, 
 FROM lots WHERE {_HERE} AND place_ns < $6 AND (closed_ns IS NULL OR closed_ns >= $6)
 ORDER BY place_ns, place_seq
 """  # noqa: S608
-_LOTS = f"DELETE FROM lots WHERE {_HERE} AND place_ns >= $6"  # noqa: S608
-_OPEN_LOTS = f"""
-SELECT exec_id, place_ns, place_seq, quantity, price, quantity - sign(quantity) * coalesce((
-        SELECT sum(c.quantity) FROM lot_closings c
-        WHERE c.book = $1 AND c.lineage = $2 AND c.account = $3 AND c.lot_exec_id = lots.exec_id
-    ), 0) AS left_open, open_quantity, closed_ns, closed_seq
-FROM lots WHERE {_HERE} AND place_ns < $6 AND (closed_ns IS NULL OR closed_ns >= $6)
-ORDER BY place_ns, place_seq
-"""  # noqa: S608
 _LOTS = _insert("lots", LOT_COLUMNS) + (
     " ON CONFLICT (book, lineage, account, exec_id) DO UPDATE SET open_quantity = excluded.open_quantity,"
     " closed_ns = excluded.closed_ns, closed_seq = excluded.closed_seq"

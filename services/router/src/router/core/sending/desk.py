@@ -111,14 +111,6 @@ class Desk:
         """Open exits of a bracket's entry."""
         return [live for live in self.state.orders.values() if live.order.parent_id == order_id]
 
-    def siblings_of(self, order: SubmitOrder) -> list[LiveOrder]:
-        """The other open orders of its OCO group."""
-        group = order.oco_group
-        if group is None:
-            return []
-        orders = self.state.orders.values()
-        return [each for each in orders if each.order.oco_group == group and each.order.order_id != order.order_id]
-
     def _finish(self, live: LiveOrder) -> None:
         state, order = self.state, live.order
         state.orders.pop(order.order_id, None)
