@@ -1,10 +1,16 @@
 """Fixtures that every suite may use, and how laws are explored: anew in each run here, the same in each run of CI."""
 
 import os
+import sys
 
-from hypothesis import settings
+# Tests start some hundred processes, and each begins in half the time where it finds its modules compiled. An environment may
+# forbid to keep them; told before anything of ours is imported, and before workers of pytest-xdist are started.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
-from tests.support.servers import book, bus, connection, database, postgres, valkey
+from hypothesis import settings  # noqa: E402
+
+from tests.support.servers import book, bus, connection, database, postgres, valkey  # noqa: E402
 
 __all__ = ["book", "bus", "connection", "database", "postgres", "valkey"]
 

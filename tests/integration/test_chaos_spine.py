@@ -99,7 +99,7 @@ def compare(plan: Plan, calm: Outcome, stormy: Outcome, truth: dict[Topic, list[
 
 @pytest.mark.timeout(480)
 def test_a_replay_that_is_killed_ten_times_equals_an_undisturbed_one(tmp_path: Path) -> None:
-    ticks = first_rows(data_file("eurusd-oanda-ticks-2014-05-01.csv.gz"), 1_500, tmp_path)
+    ticks = first_rows(data_file("eurusd-oanda-ticks-2014-05-01.csv.gz"), 700, tmp_path)
     plan = Plan(kills=8, crashes=1, pause_s=(0.2, 1.2))
     calm = replay(ticks, tmp_path / "calm", None, 200)
     stormy = replay(ticks, tmp_path / "stormy", plan, 250)

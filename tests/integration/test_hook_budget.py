@@ -124,7 +124,7 @@ def market(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     path = folder / "barque.toml"
     path.write_text(a_book(), encoding="utf-8")
     without_strategies = only("barbuilder", "router", "sender-paper", "portfolio", "feed-replay")
-    system = System(path, folder, without_strategies, environment={"PYTHONPATH": str(ROOT)})
+    system = System(path, folder, without_strategies, environment={"PYTHONPATH": str(ROOT)}, durable=False)
     try:
         system.start_servers()
         system.start_services()

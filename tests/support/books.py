@@ -27,7 +27,7 @@ def running_book(config: str, folder: Path, services: Sequence[ServiceSpec] = SE
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "barque.toml"
     path.write_text(config, encoding="utf-8")
-    system = System(path, folder, services)
+    system = System(path, folder, services, durable=False)
     try:
         system.start_servers()
         system.start_services()

@@ -33,7 +33,7 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisConfig]:
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresConfig]:
     """A Postgres for the session, with a migrated template database `barque_template`."""
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"))
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), durable=False)
     config = server.start()
     asyncio.run(_make_template(config))
     yield config

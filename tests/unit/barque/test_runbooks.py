@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -32,6 +33,7 @@ def alerts_in(path: Path) -> Iterator[str]:
             assert within.get(id(node)) in ("alert", "_alert"), f"{path}:{node.lineno}: an alert without a fixed name"
 
 
+@cache
 def emitted() -> set[str]:
     sources = [path for folder in ("libs", "services", "strategies", "tools") for path in ROOT.glob(f"{folder}/*/src/**/*.py")]
     return {name for path in sources for name in alerts_in(path)}

@@ -11,16 +11,19 @@ import uvicorn
 
 from barque.errors import ConfigError
 from barque.service import DRAIN_S, ServiceContext, main
-from gateway.app import create_app
 from gateway.config import GatewayConfig
-from gateway.page import mount
 
 
 async def run(context: ServiceContext) -> None:
-    """Serve until told to stop."""
+    """Serve until told to stop. What is wrong with the configuration is told before the page's libraries are loaded, which takes
+    seconds."""
     config = context.section("gateway", GatewayConfig)
-    app = create_app(context.common, config, mount(config), context.health)
     listener = _listen(config)
+    context.health.not_ready("live", "starting")
+    from gateway.app import create_app
+    from gateway.page import mount
+
+    app = create_app(context.common, config, mount(config), context.health)
     server = _Server(
         uvicorn.Config(
             app,

@@ -42,13 +42,15 @@ class System:
         services: Sequence[ServiceSpec] | None = None,
         embedded: bool = True,
         environment: Mapping[str, str] | None = None,
+        durable: bool = True,
     ) -> None:
-        """`folder` holds logs and, where `embedded`, the servers' data. `services`: else those that the configuration needs."""
+        """`folder` holds logs and, where `embedded`, the servers' data. `services`: else those that the configuration needs.
+        `durable`: as of `EmbeddedPostgres`."""
         self.config_path = config_path
         self.folder = folder
         self.services = services_of(read_file(config_path, os.environ)) if services is None else services
         self.valkey = EmbeddedValkey(folder / "valkey") if embedded else None
-        self.postgres = EmbeddedPostgres(folder / "postgres") if embedded else None
+        self.postgres = EmbeddedPostgres(folder / "postgres", durable=durable) if embedded else None
         self.environment: dict[str, str] = dict(environment or {})
         self.supervisor = Supervisor()
 

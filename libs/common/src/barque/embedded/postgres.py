@@ -22,9 +22,12 @@ from barque.errors import BusUnavailable, ConfigError
 class EmbeddedPostgres:
     """A server whose data lives under `folder`; the same folder started again has the same data."""
 
-    def __init__(self, folder: Path, port: int = 0) -> None:
+    def __init__(self, folder: Path, port: int = 0, durable: bool = True) -> None:
+        """`durable`: what is committed is on the disk. Without it a killed server still loses nothing, a machine without power
+        does: for tests, which wait for no disk then."""
         self._folder = folder
         self.port = port or free_port()
+        self._durable = durable
         self.process = ChildProcess("postgres", [], folder / "postgres.log")
 
     def start(self) -> PostgresConfig:
@@ -43,6 +46,7 @@ class EmbeddedPostgres:
             *_settings(
                 unix_socket_directories="", max_connections="60", shared_buffers="64MB", wal_level="minimal", max_wal_senders="0"
             ),
+            *([] if self._durable else _settings(fsync="off", full_page_writes="off")),
         ]
         self.process = ChildProcess("postgres", command, self._folder / "postgres.log")
         self._start_patiently()
