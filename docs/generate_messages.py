@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 from _structs import aliases_of, cell, fields_of, sentence_of
 
-from barque.messages import RejectReason, Topic, control, market, portfolio, signals
+from barque.messages import RejectReason, Topic, cash, control, market, portfolio, signals
 from barque.messages.topics import MESSAGES
 
 TARGET = Path(__file__).with_name("messages.md")
@@ -66,7 +66,7 @@ def _words() -> Iterator[str]:
     yield "## Words with a fixed set of values\n"
     yield "| name | values |"
     yield "|---|---|"
-    for module in (market, signals, control, portfolio):
+    for module in (market, signals, cash, control, portfolio):
         for name, words in aliases_of(module):
             yield f"| `{name}` | {words} |"
     reasons = ", ".join(f"`{reason}`" for reason in RejectReason)

@@ -7,12 +7,14 @@ from typing import Any
 
 from barque.messages import (
     AccountSnapshot,
+    AdjustCash,
     Alert,
     Bar,
     BreakerChanged,
     CancelOrder,
     CancelRejected,
     CancelRequest,
+    CashAdjusted,
     ClockTicked,
     DataStatus,
     DeadLetter,
@@ -79,6 +81,12 @@ EXAMPLES: tuple[tuple[Topic, Message], ...] = (
     (Topic.CONTROL, StartStrategy(**_COMMAND, strategy_id="sma")),
     (Topic.CONTROL, StopStrategy(**_COMMAND, strategy_id="sma")),
     (Topic.CONTROL, SetLimit(**_COMMAND, limit="max_position", value="2.5", symbol="EURUSD", strategy_id="sma")),
+    (
+        Topic.CONTROL,
+        AdjustCash(
+            **_COMMAND, account="paper", kind="deposit", currency="USD", amount=D("2500.50"), reference="wire 4711", at_ns=AT - 9
+        ),
+    ),
     (Topic.CLOCK, ClockTicked(now_ns=AT)),
     (Topic.FILLS, OrderAccepted(**_ORDER, venue_order_id="P-5f0c9b1e")),
     (Topic.FILLS, OrderRejected(**_ORDER, reason=RejectReason.QUANTITY, detail="0.5 is below 1")),
@@ -108,6 +116,18 @@ EXAMPLES: tuple[tuple[Topic, Message], ...] = (
     (
         Topic.FILLS,
         PositionSnapshot(account="paper", symbol="EURUSD", ts_event_ns=AT, quantity=D(-3), average_price=D("1.386765")),
+    ),
+    (
+        Topic.FILLS,
+        CashAdjusted(
+            account="paper",
+            ts_event_ns=AT,
+            kind="financing",
+            currency="USD",
+            amount=D("-1.17"),
+            reference="deal/90017",
+            reason="swap of 2014-05-01",
+        ),
     ),
     (
         Topic.ORDERS,
@@ -174,6 +194,7 @@ EXAMPLES: tuple[tuple[Topic, Message], ...] = (
             equity=D("99985.42"),
             unrealised_pnl=D("-10"),
             realised_pnl=D("-2.5"),
+            flows=D("2500.50"),
         ),
     ),
     (

@@ -410,7 +410,10 @@ async def test_flatten_start_and_limits_need_the_token_and_each_command_goes_out
 ) -> None:
     why = {"reason": "the test"}
     limit = {**why, "limit": "max_position", "value": "2", "symbol": "EURUSD"}
-    for path, body in (("flatten", why), ("strategies/s1/start", why), ("strategies/s1/stop", why), ("limits", limit)):
+    cash = {**why, "account": "paper", "kind": "withdrawal", "currency": "USD", "amount": "-2.50", "reference": "wire 1"}
+    cash |= {"at": "2014-05-01T00:00:00Z"}
+    commands = {"flatten": why, "strategies/s1/start": why, "strategies/s1/stop": why, "limits": limit, "cash-adjustments": cash}
+    for path, body in commands.items():
         assert (await client.post(f"/api/v1/{path}", json=body)).status_code == 401
         for _ in range(2):
             answer = await client.post(f"/api/v1/{path}", json=body, headers={**BEARER, "Idempotency-Key": path})
@@ -421,6 +424,15 @@ async def test_flatten_start_and_limits_need_the_token_and_each_command_goes_out
         ("StartStrategy", "the test"),
         ("StopStrategy", "the test"),
         ("SetLimit", "the test"),
+        ("AdjustCash", "the test"),
     ]
     assert (told[3].limit, told[3].value, told[3].symbol, told[3].strategy_id) == ("max_position", "2", "EURUSD", "")
-    assert await connection.fetchval("SELECT count(*) FROM control_log WHERE book = $1", bus.book) == 4
+    adjusted = told[4]
+    assert (adjusted.account, adjusted.kind, adjusted.currency, adjusted.amount) == (
+        "paper",
+        "withdrawal",
+        "USD",
+        Decimal("-2.50"),
+    )
+    assert (adjusted.reference, adjusted.at_ns) == ("wire 1", T0)
+    assert await connection.fetchval("SELECT count(*) FROM control_log WHERE book = $1", bus.book) == 5

@@ -9,7 +9,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from barque.instruments import Instrument
-from barque.messages import Alert, EquityMarked, Fill, Mark, PositionChanged
+from barque.messages import Alert, CashAdjusted, EquityMarked, Fill, Mark, PositionChanged
 from tests.simulation.broker import OPENING_CASH
 from tests.simulation.laws import Executions
 from tests.simulation.shells import Handled, Turn
@@ -27,6 +27,9 @@ class PortfolioLaws:
         self.executions = Executions()
         self.unbooked: set[str] = set()
         """Executions that the portfolio says it could not book; a person has to."""
+        self.adjusted: dict[str, Decimal] = dict.fromkeys(OPENING_CASH, ZERO)
+        """Cash that came and went without a trade, each reference once."""
+        self._references: set[str] = set()
         self._marks: dict[str, Decimal] = {}
         self.said: dict[tuple[str, str], Decimal] = {}
         """Positions as the portfolio has published them."""
@@ -64,6 +67,10 @@ class PortfolioLaws:
         message = each.message
         if isinstance(message, Mark):
             self._marks[message.symbol] = Decimal(repr(message.bid))
+        elif isinstance(message, CashAdjusted):
+            if message.reference not in self._references:
+                self._references.add(message.reference)
+                self.adjusted[message.currency] += message.amount
         elif isinstance(message, Fill):
             self.executions.add(message)
             if any(isinstance(m, Alert) and m.name == "fill_unbooked" for _, m in each.said):
@@ -72,7 +79,7 @@ class PortfolioLaws:
     def _equity(self, marked: EquityMarked) -> None:
         if self.unbooked:
             return
-        worth = self.flows()
+        worth = {currency: amount + self.adjusted[currency] for currency, amount in self.flows().items()}
         for (_, symbol), quantity in self.executions.positions().items():
             instrument = self._instruments[symbol]
             worth[instrument.currency] += quantity * instrument.multiplier * self._marks[symbol]

@@ -123,4 +123,5 @@ def _check_money(world: World, sender: SendingState) -> None:
     assert ours == theirs, f"I7: our fills come to {ours}, the broker's cash is {theirs}"
     if world.spot and not world.portfolio_laws.unbooked:
         cash = dict.fromkeys(OPENING_CASH, ZERO) | dict(world.portfolio.node.cash("paper"))
-        assert cash == theirs, f"I7: the portfolio's cash is {cash}, the broker's {theirs}"
+        expected = {currency: amount + world.portfolio_laws.adjusted[currency] for currency, amount in theirs.items()}
+        assert cash == expected, f"I7: the portfolio's cash is {cash}, the broker's with what was told of it {expected}"

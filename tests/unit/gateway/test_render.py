@@ -88,22 +88,27 @@ def test_an_empty_panel_says_what_will_be_there(panel: Any, words: str) -> None:
     assert words in panel(a_view())
 
 
-def test_drawdown_is_the_deepest_fall_from_a_peak() -> None:
+def a_curve(*worth: tuple[int, int]) -> Curve[Equity]:
+    """Of (equity, deposits less withdrawals so far)."""
     curve: Curve[Equity] = Curve(10)
-    for index, value in enumerate((100, 120, 90, 130, 117)):  # 90/120 - 1 = -25 %; 117/130 - 1 = -10 %
-        money = Decimal(value)
-        zero = Decimal(0)
-        row = Equity(
-            ts_event_ns=T0 + index,
-            account="paper",
-            currency="USD",
-            cash=money,
-            equity=money,
-            unrealised_pnl=zero,
-            realised_pnl=zero,
-        )
-        curve.extend([row])
+    zero = Decimal(0)
+    for index, (equity, flows) in enumerate(worth):
+        about: dict[str, Any] = {"account": "paper", "currency": "USD", "unrealised_pnl": zero, "realised_pnl": zero}
+        money = Decimal(equity)
+        curve.extend([Equity(ts_event_ns=T0 + index, cash=money, equity=money, flows=Decimal(flows), **about)])
+    return curve
+
+
+def test_drawdown_is_the_deepest_fall_from_a_peak() -> None:
+    """90/120 - 1 = -25 %; 117/130 - 1 = -10 %."""
+    curve = a_curve((100, 0), (120, 0), (90, 0), (130, 0), (117, 0))
     assert "−25.00%" in render.tiles(a_view(equity={"paper": curve}))
+
+
+def test_a_withdrawal_is_no_part_of_a_drawdown_and_a_deposit_makes_up_for_none() -> None:
+    """95 of 100; 76 go out: 19 of 20, then 18, which is -10 %; 72 come in: 90 of 100."""
+    curve = a_curve((100, 0), (95, 0), (19, -76), (18, -76), (90, -4))
+    assert "−10.00%" in render.tiles(a_view(equity={"paper": curve}))
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from barque.instruments import Instrument
 from barque.messages import (
+    AdjustCash,
     Alert,
     Bar,
+    CashAdjusted,
     ClockTicked,
     EquityMarked,
     Fill,
@@ -276,7 +278,7 @@ def test_before_it_is_due_the_time_is_only_remembered() -> None:
 def test_messages_without_a_handler_leave_no_trace() -> None:
     node = books()
     assert isinstance(node, Selective)
-    assert set(node.handlers) == {Fill, ClockTicked, Mark, Bar}
+    assert set(node.handlers) == {Fill, ClockTicked, Mark, Bar, AdjustCash, CashAdjusted}
     before = node.snapshot()
     assert feed(node, an_order(), an_acceptance()) == []
     assert node.snapshot() == before

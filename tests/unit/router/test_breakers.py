@@ -184,6 +184,90 @@ def test_a_strategy_that_cannot_be_valued_is_looked_at_again_later() -> None:
     assert changes_in(feed(node, a_mark(bid=1.379, ask=1.379), equity("99900", T0 + 2)))
 
 
+# -- deposits and withdrawals ------------------------------------------------------------------------------------------------
+
+DEPOSIT, WITHDRAWAL = D(50_000), D(-76_000)
+
+
+def test_a_withdrawal_of_any_size_trips_nothing() -> None:
+    """100,000 falls to 95,000: 5 %. All but 19,000 is withdrawn: 5,000 of a peak of 24,000 would be 20.8 %."""
+    node = breakers(drawdown={"fraction": "0.1"}, daily_loss={"fraction": "0.1"})
+    feed(node, equity("100000", T0), equity("95000", T0 + 1))
+    assert feed(node, equity("19000", T0 + 2, flows=WITHDRAWAL)) == []
+    assert feed(node, equity("19000", T0 + 3, flows=WITHDRAWAL)) == []
+    assert not tripped(node)
+
+
+def test_after_a_withdrawal_the_same_part_may_be_lost_as_before() -> None:
+    """95,000 of 100,000, then 19,000 of 20,000: at 18,000 a tenth is gone, a cent above it is not."""
+    node = breakers(drawdown={"fraction": "0.1"})
+    feed(node, equity("100000", T0), equity("95000", T0 + 1), equity("19000", T0 + 2, flows=WITHDRAWAL))
+    assert feed(node, equity("18000.01", T0 + 3, flows=WITHDRAWAL)) == []
+    changed, _ = feed(node, equity("18000", T0 + 4, flows=WITHDRAWAL))
+    assert (changed.breaker, changed.limit, changed.actual) == ("drawdown", "2000", "2000")
+
+
+def test_after_a_withdrawal_the_same_amount_may_be_lost_as_before() -> None:
+    """Of 6,000 that may be lost 5,000 are; after the withdrawal 1,000 are left."""
+    node = breakers(drawdown={"amount": "6000", "fraction": "0.5"})
+    feed(node, equity("100000", T0), equity("95000", T0 + 1))
+    assert feed(node, equity("19000", T0 + 2, flows=WITHDRAWAL), equity("18000.01", T0 + 3, flows=WITHDRAWAL)) == []
+    changed, _ = feed(node, equity("18000", T0 + 4, flows=WITHDRAWAL))
+    assert (changed.breaker, changed.limit, changed.actual) == ("drawdown", "6000", "6000")
+
+
+def test_a_deposit_makes_up_for_no_loss() -> None:
+    """95,000 of 100,000, and 95,000 come in: 190,000 are 5,000 below 195,000 in money, and for the fraction of 200,000."""
+    node = breakers(drawdown={"fraction": "0.1"}, daily_loss={"amount": "10000"})
+    feed(node, equity("100000", T0), equity("95000", T0 + 1))
+    flows = D(95_000)
+    assert feed(node, equity("190000", T0 + 2, flows=flows), equity("185000.01", T0 + 3, flows=flows)) == []
+    daily, _ = feed(node, equity("185000", T0 + 4, flows=flows))
+    assert (daily.breaker, daily.limit, daily.actual) == ("daily_loss", "10000", "10000")
+    assert feed(node, equity("180000.01", T0 + 5, flows=flows)) == []
+    drawdown, _ = feed(node, equity("180000", T0 + 6, flows=flows))
+    assert (drawdown.breaker, drawdown.limit, drawdown.actual) == ("drawdown", "20000", "20000")
+
+
+def test_a_deposit_is_no_new_peak_from_which_to_fall() -> None:
+    """The gain of the day is 1,000, whatever has come in besides; falling back by 1,500 is 500 below the day's beginning."""
+    node = breakers(drawdown={"amount": "1500"}, daily_loss={"amount": "501"})
+    feed(node, equity("100000", T0), equity("151000", T0 + 1, flows=DEPOSIT))
+    assert feed(node, equity("149500.01", T0 + 2, flows=DEPOSIT)) == []
+    assert changes_in(feed(node, equity("149500", T0 + 3, flows=DEPOSIT))) == [("", "drawdown", True, "TRIPPED")]
+
+
+def test_what_was_lost_just_before_a_withdrawal_was_told_counts() -> None:
+    """Both in one valuation: 100,000 less 11,000 lost less 50,000 withdrawn."""
+    node = breakers(drawdown={"fraction": "0.1"})
+    feed(node, equity("100000", T0))
+    changed, _ = feed(node, equity("39000", T0 + 1, flows=D(-50_000)))
+    assert (changed.breaker, changed.limit, changed.actual) == ("drawdown", "10000", "11000")
+
+
+def test_an_account_that_was_emptied_begins_anew_with_what_comes_in() -> None:
+    node = breakers(drawdown={"fraction": "0.1"})
+    feed(node, equity("100000", T0), equity("95000", T0 + 1))
+    assert feed(node, equity("0", T0 + 2, flows=D(-95_000)), equity("20000", T0 + 3, flows=D(-75_000))) == []
+    assert feed(node, equity("18000.01", T0 + 4, flows=D(-75_000))) == []
+    assert changes_in(feed(node, equity("18000", T0 + 5, flows=D(-75_000))))
+
+
+def test_flows_of_before_a_router_began_are_none_to_it() -> None:
+    node = breakers(drawdown={"amount": "1000"})
+    assert feed(node, equity("150000", T0, flows=DEPOSIT), equity("149000.01", T0 + 1, flows=DEPOSIT)) == []
+    assert changes_in(feed(node, equity("149000", T0 + 2, flows=DEPOSIT)))
+
+
+def test_a_router_that_was_restored_after_a_flow_goes_on_as_before() -> None:
+    node, other = (breakers(drawdown={"fraction": "0.1"}) for _ in range(2))
+    feed(node, equity("100000", T0), equity("95000", T0 + 1), equity("19000", T0 + 2, flows=WITHDRAWAL))
+    other.restore(node.snapshot())
+    for each in (node, other):
+        assert feed(each, equity("18000.01", T0 + 3, flows=WITHDRAWAL)) == []
+        assert changes_in(feed(each, equity("18000", T0 + 4, flows=WITHDRAWAL)))
+
+
 # -- rates -----------------------------------------------------------------------------------------------------------------
 
 

@@ -15,7 +15,17 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from barque.messages import Alert, CancelOrder, Fill, Message, OrderCancelled, OrderModified, OrderRejected, ReconciliationReport
+from barque.messages import (
+    Alert,
+    CancelOrder,
+    CashAdjusted,
+    Fill,
+    Message,
+    OrderCancelled,
+    OrderModified,
+    OrderRejected,
+    ReconciliationReport,
+)
 from barque.venue import Connected, VenueOrder, VenuePosition
 from router.core.sending.effects import Send, Withdraw
 from router.core.sending.events import LedgerFigures, ReconcileAsked
@@ -111,6 +121,14 @@ def _adjusted(to: Decimal) -> Callable[[Sending, list[Message]], bool]:
     return check
 
 
+def _told_the_books(amount: str) -> Callable[[Sending, list[Message]], bool]:
+    def check(sending: Sending, said: list[Message]) -> bool:
+        (adjusted,) = of_kind(CashAdjusted, said)
+        return (adjusted.kind, adjusted.currency, adjusted.amount) == ("reconciliation", "USD", D(amount))
+
+    return check
+
+
 def _terms_taken(sending: Sending, said: list[Message]) -> bool:
     (modified,) = of_kind(OrderModified, said)
     return (modified.quantity, modified.limit_price) == (D(5), D("1.31"))
@@ -124,8 +142,12 @@ DIFFERENCES = {
         position_here, "position EURUSD: we have 2, the broker has 0", "critical", synced=_adjusted(D(0))
     ),
     "position the ledger lacks": Difference(ledger_behind, "ledger_position EURUSD: we have 2, the ledger has 0", "critical"),
-    "little cash": Difference(less_cash("12.5"), "cash USD: we have 100000, the broker has 99987.5", "minor"),
-    "much cash": Difference(less_cash("1000"), "cash USD: we have 100000, the broker has 99000", "critical"),
+    "little cash": Difference(
+        less_cash("12.5"), "cash USD: we have 100000, the broker has 99987.5", "minor", synced=_told_the_books("-12.5")
+    ),
+    "much cash": Difference(
+        less_cash("1000"), "cash USD: we have 100000, the broker has 99000", "critical", synced=_told_the_books("-1000")
+    ),
     "order of others": Difference(
         order_of_others, "order_external v9: we have nothing, the broker has buy 1 EURUSD limit", "minor", again=False
     ),
@@ -180,7 +202,7 @@ def test_a_difference_is_reported_and_followed_as_its_severity_and_policy_say(na
     if policy == "sync_to_broker":
         assert difference.synced(sending, said)
     else:
-        assert of_kind(Fill, said) == of_kind(OrderModified, said) == []
+        assert of_kind(Fill, said) == of_kind(OrderModified, said) == of_kind(CashAdjusted, said) == []
         if name not in ("ended here and open there", "order of others"):
             again = reports(look(sending, **shown))
             assert again == [(difference.severity, (difference.text,))]
@@ -195,7 +217,9 @@ def test_what_was_taken_over_from_the_broker_is_no_difference_any_more(name: str
     difference = DIFFERENCES[name]
     sending = begun("sync_to_broker", difference.severity)
     shown = difference.arrange(sending)
-    look(sending, **shown), look(sending, **shown)
+    said = look(sending, **shown) + look(sending, **shown)
+    for adjusted in of_kind(CashAdjusted, said):  # the portfolio books it
+        shown["ledger"] = LedgerFigures(positions={}, cash={"USD": USD["USD"] + adjusted.amount})
     assert reports(look(sending, **shown)) == [("clean", ())]
 
 

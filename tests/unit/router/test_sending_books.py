@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from barque.messages import (
     AccountSnapshot,
     Alert,
+    CashAdjusted,
     Fill,
     Message,
     OrderCancelled,
@@ -290,14 +291,21 @@ def test_cash_that_a_broker_converts_at_once_is_no_difference(converts: bool, se
     assert of_kind(ReconciliationReport, said)[-1].severity == severity
 
 
-def test_a_minor_difference_of_cash_is_taken_over_and_not_reported_again() -> None:
+def test_a_minor_difference_of_cash_is_told_the_books_once_and_none_when_they_have_it() -> None:
     sending = Sending()
     sending.tell(Connected(ts_event_ns=T0))
     ledger = LedgerFigures(positions={}, cash={"USD": D(0)})
     sending.answer(ledger=ledger)
     interest = an_account(cash={"USD": D("100003.5")})
-    twice(sending, ledger=ledger, account=interest)
-    assert report_of(look(sending, ledger=ledger, account=interest)).severity == "clean"
+    (adjusted,) = of_kind(CashAdjusted, twice(sending, ledger=ledger, account=interest))
+    assert (adjusted.account, adjusted.kind, adjusted.currency, adjusted.amount) == ("paper", "reconciliation", "USD", D("3.5"))
+    booked = LedgerFigures(positions={}, cash={"USD": D("3.5")})
+    said = look(sending, ledger=booked, account=interest)
+    assert report_of(said).severity == "clean"
+    less = twice(sending, ledger=booked, account=an_account(cash={"USD": D("100001")}))
+    (other,) = of_kind(CashAdjusted, less)
+    assert other.amount == D("-2.5")
+    assert other.reference != adjusted.reference
 
 
 def test_an_execution_that_is_reported_before_the_first_books_is_in_the_opening_balance_and_booked_no_second_time() -> None:

@@ -16,10 +16,10 @@ import asyncpg.pool
 
 from barque.bus.redis_bus import Commit, RedisBus, flag_of
 from barque.errors import BusUnavailable
-from barque.messages import Flatten, Halt, Message, Resume, SetLimit, StartStrategy, StopStrategy, Topic
+from barque.messages import AdjustCash, Flatten, Halt, Message, Resume, SetLimit, StartStrategy, StopStrategy, Topic
 
 WRITER = "control"
-Command: TypeAlias = Halt | Resume | Flatten | StartStrategy | StopStrategy | SetLimit
+Command: TypeAlias = Halt | Resume | Flatten | StartStrategy | StopStrategy | SetLimit | AdjustCash
 Connection: TypeAlias = "asyncpg.Connection | asyncpg.pool.PoolConnectionProxy"
 
 
@@ -93,7 +93,9 @@ async def resume(pool: asyncpg.Pool, bus: RedisBus | None, book: str, command: R
     return await _tell(bus, command, "resume")
 
 
-async def tell(pool: asyncpg.Pool, bus: RedisBus, book: str, command: Flatten | StartStrategy | StopStrategy | SetLimit) -> None:
+async def tell(
+    pool: asyncpg.Pool, bus: RedisBus, book: str, command: Flatten | StartStrategy | StopStrategy | SetLimit | AdjustCash
+) -> None:
     """Log a command and put it on `control`; both or neither. A repeat of its id does nothing. Raises `BusUnavailable`."""
     async with pool.acquire() as connection, connection.transaction():
         if await _record(connection, book, type(command).__name__, command):

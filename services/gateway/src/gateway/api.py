@@ -7,6 +7,7 @@ Not:  anything internal in an answer: stack traces, addresses, secrets stay in t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from time import perf_counter
 from typing import Annotated, Literal
 
@@ -21,7 +22,7 @@ from starlette.middleware.base import RequestResponseEndpoint
 
 from barque.bus.redis_bus import RedisBus
 from barque.errors import BarqueError
-from barque.messages import Flatten, SetLimit, StartStrategy, StopStrategy
+from barque.messages import AdjustCash, CashKind, Flatten, SetLimit, StartStrategy, StopStrategy
 from barque.observability.health import Health
 from barque.why import unknown
 from gateway.commands import Commands
@@ -31,6 +32,7 @@ from gateway.models import (
     Alert,
     Balance,
     Bar,
+    CashAdjustment,
     Day,
     Equity,
     Fill,
@@ -190,6 +192,12 @@ async def balances(use: Use, scope: In) -> list[Balance]:
     return await use.ledger.balances(scope)
 
 
+@api.get("/cash-adjustments", tags=["book"])
+async def cash_adjustments(use: Use, scope: In, account: Symbol = None, limit: Limit = 100) -> list[CashAdjustment]:
+    """Cash that came or went without a trade, newest first."""
+    return await use.ledger.cash_adjustments(scope, limit, account)
+
+
 @api.get("/reconciliations", tags=["book"])
 async def reconciliations(use: Use, scope: In, account: Symbol = None, limit: Limit = 100) -> list[Reconciliation]:
     """Comparisons with the broker's books, newest first."""
@@ -286,6 +294,19 @@ class LimitCommand(Command):
     strategy_id: str = Field("", max_length=64)
 
 
+class CashCommand(Command):
+    """Cash that came or went without a trade."""
+
+    account: str = Field(min_length=1, max_length=64)
+    kind: CashKind
+    currency: str = Field(pattern=r"^[A-Z0-9]{2,12}$")
+    amount: Decimal = Field(allow_inf_nan=False, max_digits=30, description="By what cash changes; negative: it goes out.")
+    reference: str = Field(
+        min_length=1, max_length=200, description="The broker's; a second one of the same reference is the same."
+    )
+    at: str | None = Field(None, max_length=64, description="When it happened, ISO 8601 or ns; now if not given.")
+
+
 @api.post("/flatten", tags=["control"])
 async def flatten(
     use: Use, request: Request, command: Command, authorization: Authorization = None, idempotency_key: IdempotencyKey = None
@@ -334,6 +355,17 @@ async def set_limit(
     about = (_actor(request), command.reason, idempotency_key)
     fields = {"limit": command.limit, "value": command.value, "symbol": command.symbol, "strategy_id": command.strategy_id}
     return Asked(command_id=await use.commands.tell(SetLimit, *about, **fields))
+
+
+@api.post("/cash-adjustments", tags=["control"])
+async def adjust_cash(
+    use: Use, request: Request, command: CashCommand, authorization: Authorization = None, idempotency_key: IdempotencyKey = None
+) -> Asked:
+    """Book cash that came or went without a trade; what cannot be booked is told by an alert. Always needs the token."""
+    use.guard.authorise_resume(authorization)
+    about = (_actor(request), command.reason, idempotency_key)
+    fields = command.model_dump(include={"account", "kind", "currency", "amount", "reference"})
+    return Asked(command_id=await use.commands.tell(AdjustCash, *about, **fields, at_ns=_time("at", command.at, 0)))
 
 
 @api.post("/reconcile", tags=["control"])

@@ -43,12 +43,19 @@ class Commands:
         log.warning("halted", actor=actor, reason=reason, command_id=command.command_id, redis_told=told)
         return command.command_id
 
-    async def tell(self, kind: type[Any], actor: str, reason: str, command_id: str | None, **fields: str) -> str:
+    async def tell(self, kind: type[Any], actor: str, reason: str, command_id: str | None, /, **fields: Any) -> str:
         """Give a command that only nodes obey; returns its id. Raises `BusUnavailable` where it could not be given."""
         command = kind(command_id=command_id or _new_id(), ts_event_ns=time.time_ns(), actor=actor, reason=reason, **fields)
         async with postgres_errors(self._config):
             await control.tell(self._pool, self._bus, self._bus.book, command)
-        log.warning("commanded", command=kind.__name__, actor=actor, reason=reason, command_id=command.command_id, **fields)
+        log.warning(
+            "commanded",
+            command=kind.__name__,
+            actor=actor,
+            reason=reason,
+            command_id=command.command_id,
+            **{name: str(value) for name, value in fields.items()},
+        )
         return str(command.command_id)
 
     async def reconcile(self, actor: str) -> str:

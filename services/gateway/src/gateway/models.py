@@ -127,7 +127,24 @@ class Equity(Event):
     unrealised_pnl: Money
     realised_pnl: Money
     drawdown: Money | None = None
-    """Below the highest equity so far."""
+    """Below the highest equity so far; deposits and withdrawals are none."""
+    flows: Money = Decimal(0)
+    """Deposits less withdrawals so far, part of `equity`."""
+
+
+class CashAdjustment(Event):
+    """Cash that came or went without a trade."""
+
+    account: str
+    reference: str
+    kind: str
+    currency: str
+    amount: Money
+    """Negative: it went out."""
+    source: str
+    """`control`: a person commanded it; `sender`: the broker's books have it."""
+    actor: str
+    reason: str
 
 
 class Reconciliation(Event):
@@ -183,6 +200,8 @@ class Day(Row):
     fills: int
     winners: int
     losers: int
+    flows: Money
+    """Deposits less withdrawals of the day, no part of `profit`."""
 
 
 class Step(Event):

@@ -24,6 +24,7 @@ from barque.why import why
 from gateway.models import (
     Balance,
     Bar,
+    CashAdjustment,
     Day,
     Equity,
     Fill,
@@ -164,6 +165,10 @@ class Ledger:
         """Every account of the journal."""
         return await self._models(Balance, _BALANCES, *scope, MAX_ROWS)
 
+    async def cash_adjustments(self, scope: Scope, limit: int, account: str | None = None) -> list[CashAdjustment]:
+        """Cash that came or went without a trade, newest first."""
+        return await self._models(CashAdjustment, _CASH_ADJUSTMENTS, *scope, account, limit)
+
     async def days(self, scope: Scope, limit: int, account: str | None = None) -> list[Day]:
         """Daily statistics, newest first."""
         return await self._models(Day, _DAYS, *scope, account, limit)
@@ -272,7 +277,7 @@ SELECT symbol, "interval", price FROM found LIMIT 1000
 """
 
 _EQUITY = """
-SELECT ts_event_ns, account, currency, cash, equity, unrealised_pnl, realised_pnl, drawdown
+SELECT ts_event_ns, account, currency, cash, equity, unrealised_pnl, realised_pnl, drawdown, flows
 FROM equity WHERE book = $1 AND lineage = $2 AND ($3::text IS NULL OR account = $3)
     AND ts_event_ns >= $4 AND ts_event_ns < $5
 ORDER BY ts_event_ns DESC, account LIMIT $6
@@ -284,9 +289,14 @@ WITH span AS (
     FROM equity WHERE book = $1 AND lineage = $2
 )
 SELECT DISTINCT ON (account, (ts_event_ns - first) / width)
-    ts_event_ns, account, currency, cash, equity, unrealised_pnl, realised_pnl, drawdown
+    ts_event_ns, account, currency, cash, equity, unrealised_pnl, realised_pnl, drawdown, flows
 FROM equity, span WHERE book = $1 AND lineage = $2
 ORDER BY account, (ts_event_ns - first) / width, ts_event_ns DESC
+"""
+
+_CASH_ADJUSTMENTS = """
+SELECT ts_event_ns, account, reference, kind, currency, amount, source, actor, reason FROM cash_adjustments
+WHERE book = $1 AND lineage = $2 AND ($3::text IS NULL OR account = $3) ORDER BY ts_event_ns DESC, account, reference LIMIT $4
 """
 
 _RECONCILIATIONS = """
@@ -306,7 +316,7 @@ ORDER BY account, ledger, currency LIMIT $3
 
 _DAYS = """
 SELECT account, day, currency, first_equity, highest_equity, lowest_equity, last_equity, profit, largest_drawdown, fills, winners,
-    losers
+    losers, flows
 FROM daily_statistics WHERE book = $1 AND lineage = $2 AND ($3::text IS NULL OR account = $3) ORDER BY day DESC, account LIMIT $4
 """
 

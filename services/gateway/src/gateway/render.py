@@ -302,12 +302,17 @@ def _unrealised(view: View, position: Position) -> str:
 
 
 def _drawdown(rows: Iterable[Equity]) -> Decimal:
-    """The deepest fall from a peak, as a fraction, 0 or negative."""
-    peak, deepest = Decimal(0), Decimal(0)
+    """The deepest fall from a peak, as a fraction, 0 or negative. A deposit or withdrawal moves the peak in the proportion in
+    which it changes the equity, so that it is no part of a fall."""
+    peak, deepest, flows = Decimal(0), Decimal(0), None
     for row in rows:
-        peak = max(peak, row.equity)
+        flow = Decimal(0) if flows is None else row.flows - flows
+        flows, earned = row.flows, row.equity - flow
+        peak = max(peak, earned)
         if peak > 0:
-            deepest = min(deepest, row.equity / peak - 1)
+            deepest = min(deepest, earned / peak - 1)
+        if flow:
+            peak = peak * row.equity / earned if earned > 0 and row.equity > 0 else row.equity
     return deepest
 
 

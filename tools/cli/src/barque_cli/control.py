@@ -46,7 +46,7 @@ def authorise(raw: Mapping[str, Any], token_file: Path, otherwise: str) -> None:
         raise ConfigError(f"the token in {token_file} is not the gateway's; {otherwise}")
 
 
-async def tell(common: CommonConfig, kind: type[Any], reason: str, **fields: str) -> None:
+async def tell(common: CommonConfig, kind: type[Any], reason: str, /, **fields: Any) -> None:
     """Give one of the other commands; raises `BusUnavailable` where it could not be given."""
     command = kind(command_id=secrets.token_hex(8), ts_event_ns=time.time_ns(), actor=ACTOR, reason=reason, **fields)
     bus = RedisBus.open(common.redis, common.book.name)

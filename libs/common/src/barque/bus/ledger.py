@@ -122,7 +122,7 @@ class LedgerRunner:
         await self._shell.upkeep(busy=bool(entries))
         batch = _Batch(entries, row.verify(entries), now_ns)
         commands_an_order = self._follow_halts and any(entry.topic is Topic.ORDERS for entry in entries)
-        needs_memory = self._memory is not None and any(entry.topic is Topic.FILLS for entry in entries)
+        needs_memory = self._memory is not None and any(entry.topic in self._memory.remembers for entry in entries)
         if not commands_an_order and not needs_memory:
             self._feed(batch)
             if not self._group.due(self._shell.window_s):

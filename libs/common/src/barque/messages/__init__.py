@@ -4,7 +4,9 @@ Market numbers are `float`; money, order prices and quantities are `Decimal`; ti
 Evolution: optional fields may be added at the end; anything else is a new name (`tests/golden/` guards it).
 """
 
+from barque.messages.cash import CashAdjusted, CashKind
 from barque.messages.control import (
+    AdjustCash,
     Alert,
     ClockTicked,
     DeadLetter,
@@ -41,12 +43,15 @@ from barque.messages.topics import Message, Topic, decode_batch, encode_batch, i
 
 __all__ = [
     "AccountSnapshot",
+    "AdjustCash",
     "Alert",
     "Bar",
     "BreakerChanged",
     "CancelOrder",
     "CancelRejected",
     "CancelRequest",
+    "CashAdjusted",
+    "CashKind",
     "ClockTicked",
     "DataStatus",
     "DeadLetter",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Literal
 
 import msgspec
+
+from barque.messages.cash import CashKind
 
 Severity = Literal["info", "warning", "critical"]
 
@@ -57,6 +60,20 @@ class SetLimit(_Command, frozen=True, kw_only=True, tag="SetLimit"):
     """Empty: all symbols."""
     strategy_id: str = ""
     """Empty: the book."""
+
+
+class AdjustCash(_Command, frozen=True, kw_only=True, tag="AdjustCash"):
+    """Book cash that came in or went out without a trade. Written by gateway, operators; read by portfolio."""
+
+    account: str
+    kind: CashKind
+    currency: str
+    amount: Decimal
+    """By what cash changes; negative: it goes out."""
+    reference: str
+    """The broker's, or another that the account has not had; a second one of the same reference is the same."""
+    at_ns: int = 0
+    """When it happened at the broker; 0: when this was commanded."""
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True, tag="Alert"):

@@ -36,6 +36,8 @@ class EquityMarked(msgspec.Struct, frozen=True, kw_only=True, tag="EquityMarked"
     equity: Decimal
     unrealised_pnl: Decimal
     realised_pnl: Decimal
+    flows: Decimal = Decimal(0)
+    """Deposits less withdrawals since the book began, part of `equity` and no profit."""
 
 
 class ReconciliationReport(msgspec.Struct, frozen=True, kw_only=True, tag="ReconciliationReport"):

@@ -14,7 +14,9 @@ from typing import Any, TypeAlias
 import msgspec
 
 from barque.errors import WireError
+from barque.messages.cash import CashAdjusted
 from barque.messages.control import (
+    AdjustCash,
     Alert,
     ClockTicked,
     DeadLetter,
@@ -81,7 +83,7 @@ class Topic(StrEnum):
 _RANKS = {topic: rank for rank, topic in enumerate(Topic)}
 
 MESSAGES: dict[Topic, tuple[type, ...]] = {
-    Topic.CONTROL: (Halt, Resume, Flatten, StartStrategy, StopStrategy, SetLimit),
+    Topic.CONTROL: (Halt, Resume, Flatten, StartStrategy, StopStrategy, SetLimit, AdjustCash),
     Topic.CLOCK: (ClockTicked,),
     Topic.FILLS: (
         OrderAccepted,
@@ -95,6 +97,7 @@ MESSAGES: dict[Topic, tuple[type, ...]] = {
         Fill,
         AccountSnapshot,
         PositionSnapshot,
+        CashAdjusted,
     ),
     Topic.ORDERS: (SubmitOrder, CancelOrder, ModifyOrder, SignalRejected, BreakerChanged),
     Topic.PORTFOLIO: (PositionChanged, EquityMarked, ReconciliationReport),
@@ -152,7 +155,7 @@ def _namer(kind: type) -> Callable[[Any], str] | None:
         return lambda clock: f"clock.{clock.now_ns}"
     if kind is SubmitOrder:
         return attrgetter("order_id")
-    own = next((name for name in ("id", "exec_id", "signal_id", "command_id") if hasattr(kind, name)), None)
+    own = next((name for name in ("id", "exec_id", "signal_id", "command_id", "reference") if hasattr(kind, name)), None)
     return None if own is None else attrgetter(own)
 
 

@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 
 import asyncpg
 
-from barque.messages import Message
+from barque.messages import Message, Topic
 from barque.node import Output
 
 
@@ -45,6 +45,11 @@ class Projector(Protocol):
 @runtime_checkable
 class Remembering(Protocol):
     """A projector whose tables remember for the node what its state, which is written whole, cannot hold."""
+
+    @property
+    def remembers(self) -> frozenset[Topic]:
+        """Topics whose messages it remembers something of."""
+        ...
 
     async def recall(
         self, connection: asyncpg.Connection, scope: Scope, messages: Sequence[Message]

@@ -80,15 +80,16 @@ class Account(msgspec.Struct, kw_only=True):
         signed = fill.signed_quantity
         realised = position.trade(instrument, signed, fill.price)
         if not instrument.on_margin:
-            self._pay(instrument.currency, -signed * instrument.multiplier * fill.price)
+            self.pay(instrument.currency, -signed * instrument.multiplier * fill.price)
         elif realised:
-            self._pay(instrument.currency, realised)
+            self.pay(instrument.currency, realised)
         currency = fill.commission_currency or instrument.currency
         if fill.commission:
-            self._pay(currency, -fill.commission)
+            self.pay(currency, -fill.commission)
         if currency == instrument.currency:
             position.commission += fill.commission
         return position
 
-    def _pay(self, currency: str, amount: Decimal) -> None:
+    def pay(self, currency: str, amount: Decimal) -> None:
+        """Cash changes by `amount`."""
         self.cash[currency] = self.cash.get(currency, ZERO) + amount

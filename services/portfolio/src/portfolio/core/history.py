@@ -25,6 +25,7 @@ from barque.instruments import Instrument
 from barque.messages import Fill
 from barque.messages.signals import Side
 from portfolio.core import journal
+from portfolio.core.adjustments import Adjustment
 from portfolio.core.books import ZERO, Account, Position
 from portfolio.core.journal import Posting, PostingKind, Sum
 
@@ -96,7 +97,7 @@ class Past(msgspec.Struct, kw_only=True):
 
 
 class Memory(msgspec.Struct, kw_only=True):
-    """What the ledger remembers of the executions and positions that a batch of fills is about."""
+    """What the ledger remembers of the executions, positions and changes of cash that a batch is about."""
 
     next_seq: int = 1
     rows: dict[str, dict[str, Booked]] = {}
@@ -104,6 +105,8 @@ class Memory(msgspec.Struct, kw_only=True):
     pasts: list[Past] = []
     corrections: dict[str, dict[str, str]] = {}
     """By account: the first correction of an execution, whether that has come or not."""
+    adjustments: dict[str, dict[str, Adjustment]] = {}
+    """By account and reference: changes of cash that the batch names, where they are in the books."""
 
     def row(self, account: str, exec_id: str) -> Booked | None:
         """An execution, where it is known."""
@@ -156,6 +159,8 @@ class Bookings:
     rows: dict[tuple[str, str], Booked] = field(default_factory=dict)
     """New and changed executions, by account and `exec_id`."""
     postings: list[Posting] = field(default_factory=list)
+    adjustments: list[Adjustment] = field(default_factory=list)
+    """New ones."""
     pasts: list[Past] = field(default_factory=list)
     """Positions that changed, with all that counts in them from the first change on, or from before it."""
     memory: Memory = field(default_factory=Memory)

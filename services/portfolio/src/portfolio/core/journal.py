@@ -1,14 +1,16 @@
 """Double entry: what each booking moves between the accounts of the ledger. Pure arithmetic.
 
-Six accounts, each by currency (`docs/guides/books.md` says what stands where). A positive amount is a debit. Every entry sums to
+Accounts, each by currency (`docs/guides/books.md` says what stands where). A positive amount is a debit. Every entry sums to
 zero in every currency:
 
-    capital        what the account began with, negative
+    capital        what the account began with, and deposits less withdrawals since; negative
     cash           what is there
     instrument     what open positions cost: the position's own `cost`
     margin         what of that was never paid, because only profit and loss is: minus `instrument`, on margin; else nothing
     realised_pnl   profit, negative; loss, positive
     fees           commissions paid
+    interest, dividends, financing, charges, taxes, reconciliation
+                   what changed cash without a trade (`adjustments`): what came in, negative; what went out, positive
 
 One formula books every fill, whether it opens, closes or goes through zero: the cost of the position changes by what the trade
 is worth plus what it realises.
@@ -21,13 +23,17 @@ from decimal import Decimal
 from typing import Literal, NamedTuple
 
 from barque.instruments import Instrument
+from barque.messages import CashKind
 
-LedgerAccount = Literal["capital", "cash", "instrument", "margin", "realised_pnl", "fees"]
-PostingKind = Literal["opening", "fill", "reversal", "rebooking"]
+TradeAccount = Literal["capital", "cash", "instrument", "margin", "realised_pnl", "fees"]
+OtherAccount = Literal["interest", "dividends", "financing", "charges", "taxes", "reconciliation"]
+LedgerAccount = TradeAccount | OtherAccount
+PostingKind = Literal["opening", "fill", "reversal", "rebooking"] | CashKind
 
 
 class Posting(NamedTuple):
-    """One line of the journal. `entry` is the execution whose arrival led to it, `exec_id` the one that it is about."""
+    """One line of the journal. `entry` is the execution whose arrival led to it, `exec_id` the one that it is about; of a change
+    of cash without a trade, its reference."""
 
     account: str
     entry: str

@@ -1,8 +1,8 @@
-"""Keeps the books: fills become positions, cash and equity.
+"""Keeps the books: fills become positions, cash and equity; so does cash that comes and goes without a trade.
 
-In:   Fill; Mark, Bar; ClockTicked; Recalled, Forgotten from its shell.
-Out:  PositionChanged for each fill, EquityMarked after each fill and, when something changed, once per
-      `equity_interval_s` of event time; Alert (once each) where an account cannot be valued or a fill cannot be booked.
+In:   Fill; AdjustCash, CashAdjusted; Mark, Bar; ClockTicked; Recalled, Forgotten from its shell.
+Out:  PositionChanged for each fill, EquityMarked after each fill or change of cash and, when something changed, once per
+      `equity_interval_s` of event time; Alert (once each) where an account cannot be valued or something cannot be booked.
 Not:  remembering executions. Before a batch with fills the shell tells what the ledger remembers of them (`history`); then
       a repeated fill changes nothing, a late or corrected one is booked at its place. Without a shell, in one process, every
       fill is taken for the next one. What else is read becomes rows by the projector alone.
@@ -22,13 +22,27 @@ from typing import Any
 import msgspec
 
 from barque.instruments import Instrument
-from barque.messages import Alert, Bar, ClockTicked, EquityMarked, Fill, Mark, Message, PositionChanged, Topic
+from barque.messages import (
+    AdjustCash,
+    Alert,
+    Bar,
+    CashAdjusted,
+    ClockTicked,
+    EquityMarked,
+    Fill,
+    Mark,
+    Message,
+    PositionChanged,
+    Topic,
+)
 from barque.messages.control import Severity
 from barque.money import MissingPrice
 from barque.node import ASLEEP, AWAKE, Output, Rank
 from portfolio.config import PortfolioConfig
-from portfolio.core.books import Account, Position
-from portfolio.core.history import Bookings, Bookkeeper, Forgotten, Past, Recalled, Taken
+from portfolio.core import adjustments
+from portfolio.core.adjustments import Adjustment
+from portfolio.core.books import ZERO, Account, Position
+from portfolio.core.history import Bookings, Bookkeeper, Forgotten, Memory, Past, Recalled, Taken
 from portfolio.core.state import PortfolioState
 from portfolio.core.valuation import PositionValue, Prices
 
@@ -45,7 +59,7 @@ class PortfolioNode:
 
     name = "portfolio"
     rank = Rank.PORTFOLIO
-    inputs: Sequence[Topic] = (Topic.CLOCK, Topic.FILLS, Topic.ORDERS, Topic.MARKS, Topic.BARS, Topic.SIGNALS)
+    inputs: Sequence[Topic] = (Topic.CONTROL, Topic.CLOCK, Topic.FILLS, Topic.ORDERS, Topic.MARKS, Topic.BARS, Topic.SIGNALS)
     bookings: Bookings
     """What has been booked since the shell told what the ledger remembers."""
     _bookkeeper: Bookkeeper | None
@@ -62,13 +76,15 @@ class PortfolioNode:
             ClockTicked: self._see_time,
             Mark: self._see_mark,
             Bar: self._see_bar,
+            AdjustCash: self._adjust_cash,
+            CashAdjusted: self._adjust_cash,
         }
         self._of_shell: Mapping[type, Callable[[Any], Sequence[Output]]] = {Recalled: self._recall, Forgotten: self._forget}
         self.restore(b"")
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """`fills_booked`, `fills_unbooked`, `fills_repeated`."""
+        """`fills_booked`, `fills_unbooked`, `fills_repeated`; `cash_booked`, `cash_unbooked`, `cash_repeated`."""
         return self._state.counters
 
     def cash(self, account: str) -> Mapping[str, Decimal]:
@@ -206,6 +222,41 @@ class PortfolioNode:
         self._state.count("fills_unbooked")
         return self._alert("fill_unbooked", "critical", f"execution {fill.exec_id} of account {fill.account} {why}")
 
+    # -- cash without a trade -----------------------------------------------------------------------------------------
+
+    def _adjust_cash(self, said: AdjustCash | CashAdjusted) -> Sequence[Output]:
+        state, adjustment = self._state, adjustments.adjustment_of(said)
+        memory = Memory() if state.memory is None else state.memory
+        known = memory.adjustments.get(adjustment.account, {}).get(adjustment.reference)
+        if known is not None and adjustment.says_the_same_as(known):
+            state.count("cash_repeated")
+            return NOTHING
+        account = state.accounts.get(adjustment.account)
+        why = adjustments.fault_of(adjustment)
+        if known is not None:
+            why = f"it is in the books as {known.kind} of {known.amount} {known.currency}, and stays so; give another reference"
+        elif account is None:
+            why = f"the book has no account {adjustment.account}"
+        if why or account is None:
+            state.count("cash_unbooked")
+            what = f"{adjustment.kind} {adjustment.reference} of {adjustment.amount} {adjustment.currency}"
+            return [self._alert("cash_unbooked", "critical", f"{what} on account {adjustment.account}: {why}")]
+        state.count("cash_booked")
+        self._book_cash(account, adjustment)
+        marked_ns = state.due_ns.get(adjustment.account, AWAKE) - self._interval_ns  # no valuation goes back before the last one
+        return self._mark(adjustment.account, max(state.now_ns or said.ts_event_ns, marked_ns))
+
+    def _book_cash(self, account: Account, adjustment: Adjustment) -> None:
+        state, name, currency = self._state, adjustment.account, adjustment.currency
+        account.pay(currency, adjustment.amount)
+        if adjustment.is_flow:
+            due = state.flows_due.setdefault(name, {})
+            due[currency] = due.get(currency, ZERO) + adjustment.amount
+        self.bookings.adjustments.append(adjustment)
+        self.bookings.postings += adjustments.postings(adjustment)
+        if state.memory is not None:
+            state.memory.adjustments.setdefault(name, {})[adjustment.reference] = adjustment
+
     # -- fills, each the next one -------------------------------------------------------------------------------------
 
     def _book(self, fill: Fill) -> Sequence[Output]:
@@ -233,6 +284,7 @@ class PortfolioNode:
         self.due_ns = self._next_due_ns()
         try:
             worth = self._prices.value(state.accounts[name], currency)
+            self._convert_flows(name, currency)
         except MissingPrice as missing:
             return self._warn_once(f"account {name} cannot be valued: no price of {missing.what}; check its feed and instruments")
         if only_changes and worth == state.published.get(name):
@@ -246,8 +298,17 @@ class PortfolioNode:
             equity=worth.equity,
             unrealised_pnl=worth.unrealised,
             realised_pnl=worth.realised,
+            flows=state.flows.get(name, ZERO),
         )
         return [(_PORTFOLIO, marked)]
+
+    def _convert_flows(self, name: str, currency: str) -> None:
+        """Deposits and withdrawals since the last valuation, at the prices of this one; raises `MissingPrice`."""
+        due = self._state.flows_due.get(name)
+        if due:
+            flows = sum((self._prices.convert(amount, each, currency) for each, amount in due.items()), ZERO)
+            self._state.flows[name] = self._state.flows.get(name, ZERO) + flows
+            due.clear()
 
     def _warn_once(self, text: str) -> list[Output]:
         if text in self._state.warned:

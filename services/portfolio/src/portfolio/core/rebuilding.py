@@ -1,6 +1,6 @@
-"""The books anew from nothing but the fills, in the order in which they were booked. Pure.
+"""The books anew from nothing but the fills, in the order in which they were booked, and the changes of cash. Pure.
 
-In:   executions as they are stored, and what accounts began with.   Out: what every table must hold.
+In:   executions and changes of cash as they are stored, and what accounts began with.   Out: what every table must hold.
 Not:  valuations, equity and days, which need prices of their time.
 """
 
@@ -12,6 +12,7 @@ from decimal import Decimal
 
 from barque.instruments import Instrument
 from barque.messages import Fill
+from portfolio.core.adjustments import Adjustment, postings
 from portfolio.core.books import Account
 from portfolio.core.history import Booked, Bookings, Bookkeeper, Memory, Past
 from portfolio.core.journal import Posting, opening
@@ -30,10 +31,15 @@ class Rebuilt:
     closings: list[tuple[Past, Closing]] = field(default_factory=list)
 
 
-def rebuild(instruments: Mapping[str, Instrument], starts: Mapping[str, tuple[str, Decimal]], rows: Iterable[Booked]) -> Rebuilt:
+def rebuild(
+    instruments: Mapping[str, Instrument],
+    starts: Mapping[str, tuple[str, Decimal]],
+    rows: Iterable[Booked],
+    adjustments: Iterable[Adjustment] = (),
+) -> Rebuilt:
     """`rows`: in the order of `booked_seq`; what they say of positions is not looked at. `starts`: by account."""
     accounts = {name: Account(cash={currency: amount}) for name, (currency, amount) in starts.items()}
-    postings = [
+    openings = [
         Posting(name, "opening", "opening", "", "", "", *each)
         for name, (currency, amount) in starts.items()
         for each in opening(currency, amount)
@@ -43,7 +49,10 @@ def rebuild(instruments: Mapping[str, Instrument], starts: Mapping[str, tuple[st
     for row in rows:
         memory.next_seq = row.booked_seq
         bookkeeper.take(_fill(row))
-    rebuilt = Rebuilt(accounts, bookings, postings + bookings.postings)
+    for adjustment in adjustments:
+        accounts.setdefault(adjustment.account, Account()).pay(adjustment.currency, adjustment.amount)
+        bookings.postings += postings(adjustment)
+    rebuilt = Rebuilt(accounts, bookings, openings + bookings.postings)
     for past in bookings.pasts:
         lots, closings = match((), bookings.fills_of(past), instruments[past.symbol])
         rebuilt.lots += [(past, lot) for lot in lots]

@@ -27,6 +27,10 @@ class PortfolioState(msgspec.Struct, kw_only=True):
     warned: dict[str, None] = {}
     """Each warning is given once."""
     counters: dict[str, int] = {}
+    flows: dict[str, Decimal] = {}
+    """Deposits less withdrawals by account, in its base currency at the prices of their time."""
+    flows_due: dict[str, dict[str, Decimal]] = {}
+    """By account and currency: of those, what the next valuation is to convert."""
     memory: Memory | None = None
     """What the shell has told of the ledger, while a batch with fills is handled; None between."""
 

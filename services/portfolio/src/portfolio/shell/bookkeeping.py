@@ -1,4 +1,5 @@
-"""The rows of the books: fills, positions, lots, the journal. What was booked is decided in the core; here it becomes rows.
+"""The rows of the books: fills, positions, lots, changes of cash, the journal. What was booked is decided in the core; here it
+becomes rows.
 
 In:   the core's `Bookings` of one transaction.   Out: rows.
 Not:  booking. A new row that is there already violates its primary key, an entry that does not balance a constraint: both stop
@@ -13,9 +14,11 @@ from decimal import Decimal
 from typing import Any
 
 import asyncpg
+from msgspec.structs import astuple
 
 from barque.instruments import Instrument
 from barque.postgres.projector import Scope
+from portfolio.core.adjustments import Adjustment
 from portfolio.core.books import Position
 from portfolio.core.history import Booked, Bookings, Past
 from portfolio.core.journal import Posting
@@ -80,6 +83,10 @@ _LOTS = _insert("lots", LOT_COLUMNS) + (
     " closed_ns = excluded.closed_ns, closed_seq = excluded.closed_seq"
 )
 _CLOSINGS = _insert("lot_closings", CLOSING_COLUMNS)
+_ADJUSTMENT = (
+    f"INSERT INTO cash_adjustments (book, lineage, {', '.join(Adjustment.__struct_fields__)})"  # noqa: S608 (columns)
+    f" VALUES ($1, $2, {', '.join(f'${i}' for i, _ in enumerate(Adjustment.__struct_fields__, 3))})"
+)
 _JOURNAL = """
 INSERT INTO journal (book, lineage, account, entry, line, kind, exec_id, strategy_id, symbol, ledger, currency, amount)
 SELECT $1, $2, * FROM unnest($3::text[], $4::text[], $5::integer[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
@@ -108,6 +115,9 @@ async def write(connection: asyncpg.Connection, scope: Scope, bookings: Bookings
         positions.append((scope.book, scope.lineage, *position_row(past, fills, books, gained)))
     if positions:
         await connection.executemany(_POSITION, positions)
+    if bookings.adjustments:
+        here = (scope.book, scope.lineage)
+        await connection.executemany(_ADJUSTMENT, [(*here, *astuple(each)) for each in bookings.adjustments])
     await post(connection, scope, bookings.postings)
     if new and bookings.first_seq.bit_length() != (new[-1].booked_seq + 1).bit_length() >= ANALYZE_FROM:
         await connection.execute("ANALYZE fills, lots, lot_closings, journal")

@@ -1,7 +1,7 @@
 """The portfolio's rows: the books, valuations, rejections and the archive of bars.
 
 In:   handled messages with what the node said to them, inside the ledger runner's transaction.
-Out:  rows; before a batch with fills, what the ledger remembers of them.
+Out:  rows; before a batch with fills or changes of cash, what the ledger remembers of them.
 Not:  deciding anything; a batch without rows does not touch the database.
 """
 
@@ -14,7 +14,7 @@ from typing import Protocol
 import asyncpg
 
 from barque.instruments import Instrument
-from barque.messages import Bar, EquityMarked, Fill, Message, SignalRejected
+from barque.messages import AdjustCash, Bar, CashAdjusted, EquityMarked, Fill, Message, SignalRejected, Topic
 from barque.postgres.projector import Handled, Scope
 from portfolio.core.books import Position
 from portfolio.core.history import Bookings, Forgotten, Recalled
@@ -30,22 +30,23 @@ INSERT INTO cash (book, lineage, account, currency, amount) VALUES ($1, $2, $3, 
 ON CONFLICT (book, lineage, account, currency) DO UPDATE SET amount = excluded.amount
 """
 _EQUITY = """
-INSERT INTO equity (book, lineage, account, ts_event_ns, currency, cash, equity, unrealised_pnl, realised_pnl, peak)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, greatest($7, (SELECT peak FROM equity
+INSERT INTO equity (book, lineage, account, ts_event_ns, currency, cash, equity, unrealised_pnl, realised_pnl, flows, peak)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, greatest($7, (SELECT peak - flows + $10 FROM equity
     WHERE book = $1 AND lineage = $2 AND account = $3 AND ts_event_ns < $4 ORDER BY ts_event_ns DESC LIMIT 1)))
 ON CONFLICT (book, lineage, account, ts_event_ns) DO UPDATE SET currency = excluded.currency, cash = excluded.cash,
     equity = excluded.equity, unrealised_pnl = excluded.unrealised_pnl, realised_pnl = excluded.realised_pnl,
-    peak = excluded.peak
+    flows = excluded.flows, peak = excluded.peak
 """
 _DAY = """
 INSERT INTO days (book, lineage, account, day, currency, first_equity, highest_equity, lowest_equity, last_equity,
-    largest_drawdown, last_ts_ns)
-SELECT $1, $2, $3, day_of($4), $5, $6, $6, $6, $6, drawdown, $4 FROM equity
+    largest_drawdown, last_ts_ns, first_flows, last_flows)
+SELECT $1, $2, $3, day_of($4), $5, $6, $6, $6, $6, drawdown, $4, flows, flows FROM equity
 WHERE book = $1 AND lineage = $2 AND account = $3 AND ts_event_ns = $4
 ON CONFLICT (book, lineage, account, day) DO UPDATE SET currency = excluded.currency,
     highest_equity = greatest(days.highest_equity, excluded.highest_equity),
     lowest_equity = least(days.lowest_equity, excluded.lowest_equity), last_equity = excluded.last_equity,
-    largest_drawdown = greatest(days.largest_drawdown, excluded.largest_drawdown), last_ts_ns = excluded.last_ts_ns
+    largest_drawdown = greatest(days.largest_drawdown, excluded.largest_drawdown), last_ts_ns = excluded.last_ts_ns,
+    last_flows = excluded.last_flows
 """
 _VALUATION = """
 INSERT INTO valuations (book, lineage, account, strategy_id, symbol, ts_event_ns, quantity, price, currency, unrealised_pnl,
@@ -110,6 +111,8 @@ class NodeBooks(Protocol):
 class PortfolioProjector:
     """Writes the books; a `barque.postgres.projector.Projector`, and `Remembering` for its node."""
 
+    remembers = frozenset((Topic.FILLS, Topic.CONTROL))
+
     def __init__(self, books: NodeBooks) -> None:
         self._books = books
         self._opened: set[tuple[str, str, str]] = set()
@@ -118,11 +121,12 @@ class PortfolioProjector:
     async def recall(
         self, connection: asyncpg.Connection, scope: Scope, messages: Sequence[Message]
     ) -> tuple[Recalled, Forgotten] | None:
-        """What the ledger remembers of the fills among `messages`."""
+        """What the ledger remembers of the fills and changes of cash among `messages`."""
         fills = [message for message in messages if isinstance(message, Fill)]
-        if not fills:
+        changes = [message for message in messages if isinstance(message, AdjustCash | CashAdjusted)]
+        if not fills and not changes:
             return None
-        return Recalled(memory=await recall(connection, scope, fills)), Forgotten()
+        return Recalled(memory=await recall(connection, scope, fills, changes)), Forgotten()
 
     async def write(self, connection: asyncpg.Connection, scope: Scope, batch: Sequence[Handled]) -> None:
         """The rows of `batch`, in its order."""
@@ -130,6 +134,7 @@ class PortfolioProjector:
         marked: list[EquityMarked] = []
         rejected: list[SignalRejected] = []
         bars: list[Bar] = []
+        adjusted: set[str] = set()
         for handled in batch:
             match handled.message:
                 case Bar() as bar:
@@ -138,11 +143,13 @@ class PortfolioProjector:
                     rejected.append(rejection)
                 case Fill() as fill:
                     fills.append(fill)
+                case AdjustCash(account=account) | CashAdjusted(account=account):
+                    adjusted.add(account)
             marked += [said for _, said in handled.outputs if isinstance(said, EquityMarked)]
         await audit.write(connection, scope, [handled.message for handled in batch])
-        accounts = sorted({fill.account for fill in fills} | {each.account for each in marked})
+        accounts = sorted({fill.account for fill in fills} | {each.account for each in marked} | adjusted)
         await self._open(connection, scope, accounts)
-        if fills:
+        if fills or adjusted:
             books = self._books
             await write_books(connection, scope, books.bookings, Books(books.position, books.instrument))
         await _execute(connection, _CASH, self._cash_rows(scope, accounts))
@@ -174,7 +181,7 @@ class PortfolioProjector:
             return
         here = (scope.book, scope.lineage)
         for each in marked:  # a peak goes by the row before
-            money = (each.cash, each.equity, each.unrealised_pnl, each.realised_pnl)
+            money = (each.cash, each.equity, each.unrealised_pnl, each.realised_pnl, each.flows)
             await connection.execute(_EQUITY, *here, each.account, each.ts_event_ns, each.currency, *money)
             await connection.execute(_DAY, *here, each.account, each.ts_event_ns, each.currency, each.equity)
         latest = {each.account: each for each in marked}

@@ -1,8 +1,8 @@
 """Every table of the books against what the fills say, and put right where they differ: `barque books rebuild`.
 
 In:   Postgres, the configuration.   Out: the differences; with `write`, tables and the portfolio's state as the fills have them.
-Not:  fills themselves: `fills` is what everything else follows from. While it writes it holds the portfolio's lock, so it cannot
-      run beside it.
+Not:  fills and changes of cash themselves: `fills` and `cash_adjustments` are what everything else follows from. While it writes
+      it holds the portfolio's lock, so it cannot run beside it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from portfolio.core.node import PortfolioNode
 from portfolio.core.rebuilding import Rebuilt, rebuild
 from portfolio.core.state import PortfolioState
 from portfolio.shell import bookkeeping
-from portfolio.shell.recall import COLUMNS, booked
+from portfolio.shell.recall import ADJUSTMENT_COLUMNS, COLUMNS, adjustment, booked
 
 Row = Mapping[str, Any]
 Table = dict[tuple[Any, ...], dict[str, Any]]
@@ -41,11 +41,12 @@ TABLES: dict[str, tuple[str, ...]] = {
 }
 """What follows from the fills, and what tells its rows apart."""
 _FILLS = f"SELECT {COLUMNS} FROM fills WHERE book = $1 AND lineage = $2 ORDER BY booked_seq"  # noqa: S608
+_ADJUSTMENTS = f"SELECT {ADJUSTMENT_COLUMNS} FROM cash_adjustments WHERE book = $1 AND lineage = $2"  # noqa: S608
 _OPENINGS = """
 SELECT account, currency, amount FROM journal WHERE book = $1 AND lineage = $2 AND entry = 'opening' AND ledger = 'cash'
 """
 _PEAKS = """
-SELECT account, ts_event_ns, peak, max(equity) OVER (PARTITION BY account ORDER BY ts_event_ns) AS must
+SELECT account, ts_event_ns, peak, flows + max(equity - flows) OVER (PARTITION BY account ORDER BY ts_event_ns) AS must
 FROM equity WHERE book = $1 AND lineage = $2
 """
 _MEND_PEAKS = f"""
@@ -116,9 +117,11 @@ class Rebuild:
         here = (scope.book, scope.lineage)
         openings = {row["account"]: (row["currency"], row["amount"]) for row in await self._connection.fetch(_OPENINGS, *here)}
         rows = [booked(row) for row in await self._connection.fetch(_FILLS, *here)]
-        touched = {row.account for row in rows} | {row["account"] for row in await self._stored("cash", scope)}
+        changes = [adjustment(row) for row in await self._connection.fetch(_ADJUSTMENTS, *here)]
+        paid = {row["account"] for row in await self._stored("cash", scope)}
+        touched = paid | {row.account for row in rows} | {change.account for change in changes}
         starts = {name: start for name, start in (self._starts | openings).items() if name in touched}
-        rebuilt = rebuild(self._instruments, starts, rows)
+        rebuilt = rebuild(self._instruments, starts, rows, changes)
         differences: list[Difference] = []
         counts: dict[str, int] = {}
         for table, expected in _expected(rebuilt, self._node).items():
@@ -209,7 +212,7 @@ def _differences(table: str, stored: Table, expected: Table) -> list[Difference]
             found.append(Difference(table, name, "is not there"))
         elif must is None:
             if table != "cash" or have["amount"]:
-                found.append(Difference(table, name, "follows from no fill"))
+                found.append(Difference(table, name, "follows from nothing"))
         else:
             off = [f"{n} is {_text(have[n])}, must be {_text(v)}" for n, v in must.items() if not _same(have[n], v)]
             if off:

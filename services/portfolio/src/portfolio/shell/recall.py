@@ -1,7 +1,8 @@
-"""What the ledger remembers of the executions that a batch of fills is about, read in the transaction that will book them.
+"""What the ledger remembers of the executions and changes of cash of a batch, read in the transaction that books them.
 
-In:   fills.   Out: a `Memory`: the executions that they repeat or correct, and, of each position that they touch, all that counts
-      in it from the first place that changes.
+In:   fills; changes of cash.
+Out:  a `Memory`: the executions that they repeat or correct, and, of each position that they touch, all that counts in it from
+      the first place that changes; the changes of cash that have the same references.
 Not:  the whole past: of fills that come in order that is nothing but the position before them.
 """
 
@@ -13,8 +14,9 @@ from typing import Any
 
 import asyncpg
 
-from barque.messages import Fill
+from barque.messages import AdjustCash, CashAdjusted, Fill
 from barque.postgres.projector import Scope
+from portfolio.core.adjustments import Adjustment
 from portfolio.core.history import Booked, Memory, Past
 
 COLUMNS = ", ".join(Booked.__struct_fields__)
@@ -48,15 +50,32 @@ JOIN fills f ON f.book = $1 AND f.lineage = $2 AND f.account = p.account AND f.s
     AND f.symbol = p.symbol AND f.state = 'booked' AND f.place_ns >= p.cut_ns
 ORDER BY f.place_ns, f.place_seq
 """  # noqa: S608 (names of columns)
+ADJUSTMENT_COLUMNS = ", ".join(Adjustment.__struct_fields__)
+_ADJUSTMENTS = f"""
+SELECT {ADJUSTMENT_COLUMNS} FROM cash_adjustments
+WHERE book = $1 AND lineage = $2 AND account = ANY($3::text[]) AND reference = ANY($4::text[])
+"""  # noqa: S608 (names of columns)
 _NEXT_SEQ = "SELECT coalesce(max(booked_seq), 0) + 1 FROM fills WHERE book = $1 AND lineage = $2"
 
 Key = tuple[str, str, str]
 """Account, strategy, symbol."""
 
 
-async def recall(connection: asyncpg.Connection, scope: Scope, fills: Sequence[Fill]) -> Memory:
-    """What the ledger remembers of `fills`."""
+async def recall(
+    connection: asyncpg.Connection, scope: Scope, fills: Sequence[Fill], changes: Sequence[AdjustCash | CashAdjusted] = ()
+) -> Memory:
+    """What the ledger remembers of `fills` and of `changes` of cash."""
     memory = Memory(next_seq=await connection.fetchval(_NEXT_SEQ, scope.book, scope.lineage))
+    if changes:
+        named = sorted({each.account for each in changes}), sorted({each.reference for each in changes})
+        for row in await connection.fetch(_ADJUSTMENTS, scope.book, scope.lineage, *named):
+            memory.adjustments.setdefault(row["account"], {})[row["reference"]] = adjustment(row)
+    if fills:
+        await _recall_fills(connection, scope, fills, memory)
+    return memory
+
+
+async def _recall_fills(connection: asyncpg.Connection, scope: Scope, fills: Sequence[Fill], memory: Memory) -> None:
     names = {fill.exec_id for fill in fills} | {fill.corrects for fill in fills if fill.corrects}
     accounts = sorted({fill.account for fill in fills})
     known = await connection.fetch(_KNOWN, scope.book, scope.lineage, accounts, sorted(names))
@@ -75,7 +94,11 @@ async def recall(connection: asyncpg.Connection, scope: Scope, fills: Sequence[F
         memory.add(memory.row(row.account, row.exec_id) or row)
         pasts[row.account, row.strategy_id, row.symbol].fills.append(row.exec_id)
     memory.pasts = list(pasts.values())
-    return memory
+
+
+def adjustment(row: Any) -> Adjustment:
+    """A row of `cash_adjustments`."""
+    return Adjustment(**{name: row[name] for name in Adjustment.__struct_fields__})
 
 
 def booked(row: Any) -> Booked:

@@ -66,6 +66,12 @@ class Loss(msgspec.Struct, kw_only=True):
     peak: Decimal = ZERO
     day_start: Decimal = ZERO
     day_end_ns: int = 0
+    flows: Decimal = ZERO
+    """Deposits less withdrawals so far, of the book; they are in all of the above."""
+    peak_whole: Decimal | None = None
+    """What a fraction of the drawdown is a part of, where that is not `peak`: since the first flow."""
+    day_whole: Decimal | None = None
+    """The same of the day's loss, where that is not `day_start`."""
 
 
 class RouterState(msgspec.Struct, kw_only=True):

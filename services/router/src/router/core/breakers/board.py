@@ -92,9 +92,9 @@ class Board:
             del state.trips[scope]
         loss = state.losses.get(scope)
         if breaker == "drawdown" and loss is not None:
-            loss.peak = loss.now
+            loss.peak, loss.peak_whole = loss.now, None
         elif breaker == "daily_loss" and loss is not None:
-            loss.day_start = loss.now
+            loss.day_start, loss.day_whole = loss.now, None
         elif breaker == "order_rate":
             state.sent.pop(scope, None)
         elif breaker == "rejection_rate":

@@ -5,13 +5,18 @@ Not:  an account or strategy that cannot be valued, for want of a price: it is l
 
 The book's loss is measured from its highest equity, or from that of the day's beginning, and its fraction is a part of that
 equity. A strategy's loss is measured in its own profit and loss, and its fraction is a part of the account's equity.
+
+Deposits and withdrawals are neither profit nor loss. They move what the book's loss is measured from: in money by as much, so
+that the same amount is lost after them as before; for the fraction in the proportion in which they change the equity, so that the
+same part is. With 95,000 left of 100,000, a withdrawal of 76,000 leaves 19,000 of 24,000 in money, and of 20,000 for the
+fraction: still 5,000, and still 5 %.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import time, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 
 from barque.calendars import instant, local_day, zone
 from barque.instruments import Instrument
@@ -21,6 +26,9 @@ from router.config import BreakersConfig, DailyLossConfig, LossConfig, RouterCon
 from router.core.breakers.board import BOOK, Board, Change
 from router.core.prices import Prices
 from router.core.state import ZERO, Loss, RouterState
+
+_GRAIN = Decimal("1E-8")
+"""What a division of money is rounded to."""
 
 
 class Losses:
@@ -46,7 +54,7 @@ class Losses:
 
     def valued(self, marked: EquityMarked) -> list[Change]:
         """The account has been valued."""
-        changes = self._measure(BOOK, marked.equity, marked.ts_event_ns) if BOOK in self._scopes else []
+        changes = self._measure_book(marked) if BOOK in self._scopes else []
         for strategy_id in self._strategies:
             changes += self._measure_strategy(strategy_id, marked.ts_event_ns)
         return changes
@@ -64,38 +72,55 @@ class Losses:
         if watched != (None, None):
             self._scopes[scope] = watched
 
+    def _measure_book(self, marked: EquityMarked) -> list[Change]:
+        """What came before a flow is measured before it."""
+        loss = self._state.losses.get(BOOK)
+        if loss is None:
+            loss = self._state.losses[BOOK] = _begin(marked.equity)
+            loss.flows = marked.flows
+        flow = marked.flows - loss.flows
+        changes = self._measure(BOOK, marked.equity - flow, marked.ts_event_ns)
+        if flow:
+            _flow(loss, flow)
+        return changes
+
     def _measure(self, scope: str, worth: Decimal, ts_ns: int) -> list[Change]:
         """Equity of the book, or profit and loss of a strategy, is now `worth`."""
         losses = self._state.losses
         loss = losses.get(scope)
         if loss is None:
-            loss = losses[scope] = Loss(now=worth, peak=worth, day_start=worth)
+            loss = losses[scope] = _begin(worth)
         drawdown, daily = self._scopes[scope]
         changes: list[Change] = []
         if daily is not None:
             if ts_ns >= loss.day_end_ns:
-                loss.day_start, loss.day_end_ns = loss.now, _end_of_day(ts_ns, daily.time_zone)
-            if worth < loss.day_start:
-                until_ns = loss.day_end_ns if daily.resets_next_day else 0
-                changes += self._compare(scope, "daily_loss", daily, (loss.day_start, worth), until_ns)
+                loss.day_start, loss.day_whole, loss.day_end_ns = loss.now, None, _end_of_day(ts_ns, daily.time_zone)
+            until_ns = loss.day_end_ns if daily.resets_next_day else 0
+            changes += self._compare(scope, "daily_loss", daily, (loss.day_start, loss.day_whole, worth), until_ns)
         loss.now = worth
         if worth > loss.peak:
             loss.peak = worth
-        elif drawdown is not None and worth < loss.peak:
-            changes += self._compare(scope, "drawdown", drawdown, (loss.peak, worth), 0)
+        if loss.peak_whole is not None and worth > loss.peak_whole:
+            loss.peak_whole = worth
+        if drawdown is not None:
+            changes += self._compare(scope, "drawdown", drawdown, (loss.peak, loss.peak_whole, worth), 0)
         return changes
 
-    def _compare(self, scope: str, name: str, config: LossConfig, fall: tuple[Decimal, Decimal], until_ns: int) -> list[Change]:
-        start, worth = fall
-        most = config.amount
+    def _compare(
+        self, scope: str, name: str, config: LossConfig, fall: tuple[Decimal, Decimal | None, Decimal], until_ns: int
+    ) -> list[Change]:
+        """`fall`: from where, what a fraction is a part of where that is something else, to where."""
+        start, whole, worth = fall
+        whole = start if whole is None else whole
+        reached: list[tuple[Decimal, Decimal]] = []
+        if config.amount is not None and start - worth >= config.amount:
+            reached.append((config.amount, start - worth))
         if config.fraction is not None:
-            whole = start if scope == BOOK else self._equity()
-            part = config.fraction * whole
-            if whole > 0 and (most is None or part < most):
-                most = part
-        if most is None or start - worth < most:
-            return []
-        return self._board.trip(scope, name, config, (most, start - worth), until_ns)
+            lost = whole - worth
+            part = config.fraction * (whole if scope == BOOK else self._equity())
+            if 0 < part <= lost:
+                reached.append((part, lost))
+        return self._board.trip(scope, name, config, min(reached), until_ns) if reached else []
 
     def _measure_strategy(self, strategy_id: str, ts_ns: int) -> list[Change]:
         try:
@@ -118,6 +143,28 @@ class Losses:
     def _equity(self) -> Decimal:
         marked = self._state.equity
         return ZERO if marked is None else marked.equity
+
+
+def _begin(worth: Decimal) -> Loss:
+    return Loss(now=worth, peak=worth, day_start=worth)
+
+
+def _flow(loss: Loss, flow: Decimal) -> None:
+    """Money of the owner's has come in, or (negative) gone out, after `loss.now`."""
+    before, after = loss.now, loss.now + flow
+    loss.peak_whole = _in_proportion(loss.peak if loss.peak_whole is None else loss.peak_whole, before, after)
+    loss.day_whole = _in_proportion(loss.day_start if loss.day_whole is None else loss.day_whole, before, after)
+    loss.now = after
+    loss.peak += flow
+    loss.day_start += flow
+    loss.flows += flow
+
+
+def _in_proportion(whole: Decimal, before: Decimal, after: Decimal) -> Decimal:
+    """`whole` as the equity changes; where nothing is left to be a part of, or was, it begins anew."""
+    if before > 0 and after > 0:
+        return (whole * after / before).quantize(_GRAIN, rounding=ROUND_HALF_EVEN)
+    return max(after, ZERO)
 
 
 def _watches(config: LossConfig | None) -> bool:

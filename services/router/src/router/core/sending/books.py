@@ -1,6 +1,7 @@
 """The broker's books, as they come in: what they say of each order, and what follows where they differ from ours.
 
-In:   Books, BooksUnavailable.   Out: orders resolved, fills that were missed, ReconciliationReport, snapshots, HaltBook.
+In:   Books, BooksUnavailable.   Out: orders resolved, fills that were missed, CashAdjusted, ReconciliationReport, snapshots,
+      HaltBook.
 Not:  comparing (`reconciliation`).
 
 An order that is not among the open ones has not been rejected: a second look, at least `quiet_s` later in the same session,
@@ -15,6 +16,7 @@ from msgspec.structs import replace
 
 from barque.messages import (
     AccountSnapshot,
+    CashAdjusted,
     ModifyRejected,
     OrderRejected,
     PositionSnapshot,
@@ -276,9 +278,8 @@ def _act(desk: Desk, difference: Difference, books: Books) -> None:
         live = state.orders[difference.about]
         shown = next(order for order in books.open_orders if order.order_id == difference.about)
         reports.modified(desk, _as_modified(desk, live, shown))
-    elif difference.kind == "cash" and state.cash_offset is not None:
-        more = Decimal(difference.theirs) - Decimal(difference.ours)
-        state.cash_offset[difference.about] = state.cash_offset.get(difference.about, ZERO) + more
+    elif difference.kind == "cash":
+        _sync_cash(desk, difference)
 
 
 def _sync_position(desk: Desk, symbol: str, books: Books) -> None:
@@ -287,6 +288,21 @@ def _sync_position(desk: Desk, symbol: str, books: Books) -> None:
     theirs = shown.quantity if shown is not None else ZERO
     price = shown.average_price if shown is not None else state.prices.get(symbol, ZERO)
     _adjust(desk, symbol, theirs - state.positions.get(symbol, ZERO), price, f"adjust/{symbol}/{state.questions}")
+
+
+def _sync_cash(desk: Desk, difference: Difference) -> None:
+    """The ledger books what the broker has more, or less. It is not asked again before the portfolio has come as far as this."""
+    currency = difference.about
+    adjusted = CashAdjusted(
+        account=desk.config.account,
+        ts_event_ns=desk.state.now_ns,
+        kind="reconciliation",
+        currency=currency,
+        amount=Decimal(difference.theirs) - Decimal(difference.ours),
+        reference=f"adjust/{currency}/{desk.state.questions}",
+        reason=f"the broker has {difference.theirs} {currency}, expected were {difference.ours}",
+    )
+    desk.tell(Topic.FILLS, adjusted)
 
 
 def _withdraw_ended(desk: Desk, order_id: str) -> None:
