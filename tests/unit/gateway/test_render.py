@@ -195,11 +195,26 @@ def test_nothing_from_outside_becomes_markup() -> None:
     assert '" onload="' not in page
 
 
-def test_an_alert_is_shown_with_its_severity_and_the_whole_sentence_under_the_pointer() -> None:
+@pytest.mark.parametrize(
+    ("state", "css"), [("live", "good"), ("filled", "good"), ("delayed", "slow"), ("gap", "slow"), ("safe_mode", "bad")]
+)
+def test_a_feed_is_well_while_its_data_is_live(state: str, css: str) -> None:
+    feed = Feed(feed="feed.ibkr", symbol="EURUSD", state=state, dropped=0, detail="", ts_event_ns=T0)
+    view = a_view({"feeds": [feed]})
+    assert f'class="tag {css}"' in render.machinery(view, UTC)
+    assert render.health(view)[0] == ("slow" if css == "bad" else "good")
+
+
+def test_an_alert_is_shown_with_its_severity_and_the_whole_sentence() -> None:
     alert = Alert(
-        id="1-0/0", name="sender_refused", severity="critical", source="sender.ibkr", text=f"no session {EVIL}", ts_event_ns=T0
+        id="1-0/0",
+        name="sender_refused",
+        severity="critical",
+        source="sender.ibkr",
+        text=f"no session {EVIL}; log in",
+        ts_event_ns=T0,
     )
     shown = render.alerts(a_view(alerts=[alert]), UTC)
     assert 'class="tag bad" title="critical, from sender.ibkr">sender refused<' in shown
-    assert "no session" in shown and "<script" not in shown
+    assert "no session" in shown and "; log in" in shown and "<script" not in shown
     assert render.alerts(a_view(), UTC) == '<div class="empty">No alert.</div>'

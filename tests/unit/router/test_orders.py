@@ -514,6 +514,17 @@ def test_a_correction_replaces_what_it_corrects_and_says_so() -> None:
     assert (position(node), state_of(node, order.order_id)) == (D(3), "")
 
 
+def test_a_commission_that_comes_later_is_no_matter_for_a_person() -> None:
+    node = a_router()
+    order = limit_order(node)
+    feed(node, filled(order, 2))
+    first = f"{order.order_id}-1"
+    assert feed(node, filled(order, 2, exec_id=f"{first}/commission", corrects=first, commission=D("2.5"))) == []
+    assert position(node) == D(2)
+    (alert,) = feed(node, filled(order, 1, n=2, corrects=f"{first}/commission"))
+    assert (alert.name, position(node)) == ("execution_corrected", D(1))
+
+
 def test_a_bust_takes_the_execution_back() -> None:
     node = a_router()
     order = limit_order(node)

@@ -179,14 +179,14 @@ def rejections(view: View, zone: tzinfo) -> str:
 
 
 def alerts(view: View, zone: tzinfo) -> str:
-    """What a person should know, the newest first; the whole sentence under the pointer."""
+    """What a person should know, the newest first."""
     return _table(
         ("Time", "Alert", "What, and what to do"),
         [
             (
                 fmt.clock_time(row.ts_event_ns, zone),
                 _tag(row.name.replace("_", " "), _SEVERITY_CLASS[row.severity], f"{row.severity}, from {row.source}"),
-                f'<span class="soft">{_clipped(row.text)}</span>',
+                f'<span class="soft">{escape(row.text)}</span>',
             )
             for row in view.alerts
         ],
@@ -336,6 +336,11 @@ def _refused(node: Node) -> str:
 
 
 def _feed_class(feed: Feed) -> str:
-    if feed.state in ("connected", "heartbeat"):
-        return "good"
-    return "" if feed.state == "finished" else "bad"
+    return _FEED_CLASS.get(feed.state, "bad")
+
+
+_FEED_CLASS = {
+    **dict.fromkeys(("connected", "heartbeat", "live", "filled"), "good"),
+    **dict.fromkeys(("gap", "delayed"), "slow"),
+    "finished": "",
+}

@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 
 from barque.bus.redis_bus import RedisBus
-from barque.messages import Fill, Quote, Signal, SubmitOrder, Topic, Trade
+from barque.messages import Alert, Fill, Quote, Signal, SubmitOrder, Topic, Trade
 
 NS_PER_MS = 1_000_000
 COUNTED = {
@@ -19,12 +19,13 @@ COUNTED = {
     Topic.ORDERS: ("orders", (SubmitOrder,)),
     Topic.FILLS: ("fills", (Fill,)),
     Topic.DEAD: ("dead_letters", None),
+    Topic.ALERTS: ("alerts", (Alert,)),
 }
 
 
 @dataclass(slots=True)
 class Summary:
-    """Counts since the streams began, and the time from a tick to the fill that it caused."""
+    """Counts since the streams began, and the time from a tick to the fill that it caused. Corrections are no fills."""
 
     counts: dict[str, int] = field(default_factory=lambda: {name: 0 for name, _ in COUNTED.values()})
     latencies_ms: list[float] = field(default_factory=list)
@@ -36,7 +37,7 @@ class Summary:
             while page := await bus.range(topic, self._after.get(topic, "-"), count=1_000):
                 self._after[topic] = page[-1].entry_id
                 for entry in page:
-                    messages = entry.messages()
+                    messages = [m for m in entry.messages() if not (isinstance(m, Fill) and m.corrects)]
                     self.counts[name] += sum(1 for m in messages if kinds is None or isinstance(m, kinds))
                     if topic is Topic.FILLS:
                         published_ns = entry.header().ts_pub_ns

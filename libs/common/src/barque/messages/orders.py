@@ -198,6 +198,11 @@ class OrderUnknown(_AboutOrder, frozen=True, kw_only=True, tag="OrderUnknown"):
     detail: str = ""
 
 
+def commission_id(exec_id: str) -> str:
+    """The id of the correction by which an execution gets its commission."""
+    return f"{exec_id}/commission"
+
+
 class Fill(_AboutOrder, frozen=True, kw_only=True, tag="Fill"):
     """One execution. Written by senders; read by router, strategies, portfolio. Booked once per (account, exec_id)."""
 
@@ -212,6 +217,11 @@ class Fill(_AboutOrder, frozen=True, kw_only=True, tag="Fill"):
     """Still open after this execution."""
     corrects: str = ""
     """`exec_id` this one replaces."""
+
+    @property
+    def adds_commission(self) -> bool:
+        """It is the execution that it corrects, now with its commission, which the broker had not said before."""
+        return bool(self.corrects) and self.exec_id == commission_id(self.corrects)
 
     @property
     def signed_quantity(self) -> Decimal:

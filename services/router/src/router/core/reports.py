@@ -78,6 +78,8 @@ class Reports:
             what = "which is not known here: it is not booked, but in the place of that one should it still come"
             return [self._corrected(fill, what)]
         open_order = self._desk.book(fill, signed)
+        if fill.adds_commission:
+            return []
         if fill.corrects:
             position = state.position(fill.strategy_id, fill.symbol)
             return [self._corrected(fill, f"which changes the position of {fill.strategy_id} by {signed} to {position}")]

@@ -15,6 +15,7 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from barque.messages import Fill, SubmitOrder, Topic
+from barque.messages.orders import commission_id
 from barque.messages.signals import Side
 from barque.venue import VenueExecution
 from router.core.lifecycle import OrderEvent, OrderState, after
@@ -111,7 +112,7 @@ def _take_replaced(desk: Desk, execution: VenueExecution, known: Booked) -> bool
 
 
 def _add_commission(desk: Desk, execution: VenueExecution, known: Booked) -> None:
-    name = f"{execution.exec_id}/commission"
+    name = commission_id(execution.exec_id)
     priced = replace(execution, exec_id=name, corrects=execution.exec_id)
     _book(desk, priced, ZERO, execution.exec_id)
     signed, known.signed, known.replaced_by, known.priced = known.signed, ZERO, name, True
