@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from barque.config import RedisConfig
 from barque.messages import Topic
-from feed_ibkr.config import FeedIbkrConfig
-from feed_ibkr.shell.source import open_source
 from simulators.tws import TwsSimulator
-from tests.support.feeds import QUICK, RunningFeed, an_instrument, running_feed
+from tests.support.feeds import RunningFeed
+from tests.support.ibkr_feed import Start, moves
 from venues.ibkr import pacing
 
 NS = 10**9
-Start = Callable[..., AbstractAsyncContextManager[RunningFeed]]
 
 
 @asynccontextmanager
@@ -30,52 +27,6 @@ async def hurrying(times: int = 20, behind_s: float = 300.0) -> AsyncIterator[Tw
     async with TwsSimulator(clock=lambda: began_ns + times * (time.monotonic_ns() - began)) as server:
         server.quote("EURUSD", 1.0850, 1.0851)
         yield server
-
-
-@pytest.fixture
-async def tws() -> AsyncIterator[TwsSimulator]:
-    async with TwsSimulator() as server:
-        server.quote("EURUSD", 1.0850, 1.0851)
-        yield server
-
-
-@pytest.fixture
-def start(valkey: RedisConfig, book: str, tws: TwsSimulator) -> Start:
-    @asynccontextmanager
-    async def started(
-        *symbols: str,
-        ibkr: dict[str, Any] | None = None,
-        streams: Any = (),
-        calendar: str = "24/7",
-        gateway: TwsSimulator | None = None,
-        **feed: Any,
-    ) -> AsyncIterator[RunningFeed]:
-        names = {*symbols, *(stream["symbol"] for stream in streams)}
-        raw = {
-            "instruments": [_instrument(name) | {"calendar": calendar} for name in sorted(names)],
-            "ibkr": {"port": (gateway or tws).port, "reconnect_min_s": 0.05, "reconnect_max_s": 0.2, **(ibkr or {})},
-            "feed_ibkr": QUICK | {"symbols": list(symbols), "streams": list(streams)} | feed,
-        }
-        async with running_feed(valkey, book, raw, open_source, "feed_ibkr", FeedIbkrConfig) as running:
-            yield running
-
-    return started
-
-
-def _instrument(name: str) -> dict[str, Any]:
-    if len(name) == 6:
-        return an_instrument(name)
-    if name == "NQ":
-        future = {"asset_class": "future", "contract_size": "20", "tick_size": "0.25", "base_currency": ""}
-        return an_instrument(name, currency="USD", **future)
-    return an_instrument(name, currency="USD", base_currency="", asset_class="stock", tick_size="0.01")
-
-
-async def moves(tws: TwsSimulator, count: int, first: float = 1.0860, symbol: str = "EURUSD", pause_s: float = 0.01) -> None:
-    """The price walks up by a pip each time."""
-    for number in range(count):
-        tws.quote(symbol, round(first + number * 0.0001, 5), round(first + number * 0.0001 + 0.0001, 5))
-        await asyncio.sleep(pause_s)
 
 
 async def test_quotes_reach_the_stream_in_order_and_the_symbol_is_live(tws: TwsSimulator, start: Start) -> None:
@@ -298,16 +249,6 @@ async def test_no_quote_of_a_closed_market_reaches_the_stream(tws: TwsSimulator,
         await moves(tws, 3, 1.2)
         await feed.until(lambda: _count(feed, 4), "quotes")
         assert all(quote.bid > 0 for quote in await feed.quotes())
-
-
-async def test_a_silent_handshake_and_a_refused_port_are_bounded_and_end_in_safe_mode(tws: TwsSimulator, start: Start) -> None:
-    """§9 rows 10 and 22: nothing answers for hours: safe mode, one alert, no storm."""
-    await tws.refuse()
-    async with start("EURUSD", ibkr={"safe_after_attempts": 3}) as feed:
-        await feed.until(lambda: _alerted(feed, "feed_safe_mode"), "safe mode")
-        await tws.listen()
-        await feed.until_live("EURUSD", 20)
-        assert (await feed.alerts()).count("feed_safe_mode") == 1
 
 
 async def test_an_unknown_symbol_is_said_and_the_others_go_on(tws: TwsSimulator, start: Start) -> None:

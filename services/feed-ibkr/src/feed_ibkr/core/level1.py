@@ -18,6 +18,17 @@ _PRICES = {1: BID, 2: ASK, 66: BID, 67: ASK}
 _SIZES = {0: BID, 3: ASK, 69: BID, 70: ASK}
 RT_VOLUME = 48
 NS_PER_MS = 10**6
+UNSET = 1e300
+"""Figures from here on mean that there is none: the wire says 1.8e308."""
+
+
+def is_known(*figures: float) -> bool:
+    """Whether all of them are there, as prices and sizes of a trade or of a side of a quote are.
+
+    >>> is_known(1.1, 100.0), is_known(-1.0, 0.0), is_known(1.7976931348623157e308, 100.0), is_known(float("nan"))
+    (True, False, False, False)
+    """
+    return all(0 < figure < UNSET for figure in figures)
 
 
 class Level1:
@@ -37,14 +48,14 @@ class Level1:
             return
         if self._moved[side]:
             yield from self.flush(now_ns)
-        there = price > 0 and size > 0
+        there = is_known(price, size)
         self._prices[side], self._sizes[side] = (price, size) if there else (0.0, 0.0)
         self._moved[side] = True
 
     def size(self, tick: int, size: float, now_ns: int) -> Iterator[Quote]:
         """A size alone; after each price the same size comes once more."""
         side = _SIZES.get(tick)
-        if side is None or size == self._sizes[side]:
+        if side is None or size == self._sizes[side] or size >= UNSET:
             return
         if self._moved[side]:
             yield from self.flush(now_ns)
@@ -73,6 +84,6 @@ def trade_of(symbol: str, text: str, now_ns: int) -> Trade | None:
         price, size, at_ms = float(parts[0]), float(parts[1]), int(parts[2])
     except (IndexError, ValueError):
         return None
-    if price <= 0 or size <= 0:
+    if not is_known(price, size):
         return None
     return Trade(symbol=symbol, ts_event_ns=at_ms * NS_PER_MS, ts_recv_ns=now_ns, price=price, size=size)

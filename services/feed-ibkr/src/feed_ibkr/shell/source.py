@@ -43,7 +43,7 @@ from barque.messages import Quote, Trade
 from feed_ibkr.config import FeedIbkrConfig
 from feed_ibkr.core.growing import GrowingBars
 from feed_ibkr.core.history import NS_PER_S, Page, Told, bar_of, opened_at, pages_of
-from feed_ibkr.core.level1 import RT_VOLUME, Level1, trade_of
+from feed_ibkr.core.level1 import RT_VOLUME, Level1, is_known, trade_of
 from feed_ibkr.core.plan import WHAT_TO_SHOW, Stream, streams_of
 from venues.ibkr.codes import Reaction, explain, reaction_of
 from venues.ibkr.config import MARKET_DATA_TYPES, IbkrConfig
@@ -285,7 +285,8 @@ class IbkrSource:
                 timeout_s=HISTORY_S,
             )
         told = [(opened_at(bar.date, self._hours[query.symbol]), bar) for bar in found]
-        bars = [bar_of(query.symbol, query.interval, query.price, _told(opened, bar)) for opened, bar in told if opened]
+        whole = [(opened, bar) for opened, bar in told if opened and _is_whole(bar)]
+        bars = [bar_of(query.symbol, query.interval, query.price, _told(opened, bar)) for opened, bar in whole]
         inside = [bar for bar in bars if query.from_ns <= bar.ts_open_ns < min(query.to_ns, page.until_ns)]
         return HistoryPage(messages=inside, until_ns=page.until_ns)
 
@@ -404,19 +405,19 @@ class IbkrSource:
 
     def _on_bid_ask(self, number: int, at_s: int, bid: float, ask: float, bid_size: float, ask_size: float, *_: Any) -> None:
         line = self._lines.get(number)
-        if line is not None and bid > 0 and ask > 0:
+        if line is not None and is_known(bid, ask):
             self._news.append(_quote(line.symbol, at_s, (bid, ask, bid_size, ask_size)))
 
     def _on_last(self, number: int, _kind: int, at_s: int, price: float, size: float, *_: Any) -> None:
         line = self._lines.get(number)
-        if line is not None and price > 0 and size > 0:
+        if line is not None and is_known(price, size):
             self._news.append(_trade(line.symbol, at_s, price, size))
 
     def _on_five_seconds(
         self, number: int, at_s: int, open_: float, high: float, low: float, close: float, volume: float, _: float, count: int
     ) -> None:
         line = self._lines.get(number)
-        if line is not None:
+        if line is not None and is_known(open_, high, low, close):
             wanted = line.streams[0].subscription
             told = Told((at_s * NS_PER_S, 0), open_, high, low, close, volume, count)
             self._news.append(bar_of(wanted.symbol, wanted.interval, wanted.price, told))
@@ -426,7 +427,7 @@ class IbkrSource:
         if line is not None and line.growing is not None:
             wanted = line.streams[0].subscription
             opened = opened_at(bar.date, self._hours[wanted.symbol])
-            if opened is not None:
+            if opened is not None and _is_whole(bar):
                 ours = bar_of(wanted.symbol, wanted.interval, wanted.price, _told(opened, bar))
                 self._missed += line.growing.past(ours)
 
@@ -435,7 +436,7 @@ class IbkrSource:
         if line is not None and line.growing is not None:
             wanted = line.streams[0].subscription
             opened = opened_at(bar.date, self._hours[wanted.symbol])
-            if opened is not None:
+            if opened is not None and _is_whole(bar):
                 self._news += line.growing.update(bar_of(wanted.symbol, wanted.interval, wanted.price, _told(opened, bar)))
 
     def _flush(self) -> None:
@@ -504,6 +505,11 @@ def _tick_of(symbol: str, tick: Any) -> Quote | Trade:
     if hasattr(tick, "priceBid"):
         return _quote(symbol, at_s, (tick.priceBid, tick.priceAsk, tick.sizeBid, tick.sizeAsk))
     return _trade(symbol, at_s, tick.price, tick.size)
+
+
+def _is_whole(bar: BarData) -> bool:
+    """All four of its prices are known."""
+    return is_known(bar.open, bar.high, bar.low, bar.close)
 
 
 def _told(opened: tuple[int, int], bar: BarData) -> Told:
