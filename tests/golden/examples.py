@@ -10,6 +10,7 @@ from barque.messages import (
     AdjustCash,
     Alert,
     Bar,
+    BarRevised,
     BreakerChanged,
     CancelOrder,
     CancelRejected,
@@ -237,6 +238,25 @@ EXAMPLES: tuple[tuple[Topic, Message], ...] = (
             tick_count=42,
             root=f"EURUSD.{LATER}",
             seq=2,
+        ),
+    ),
+    (
+        Topic.BARS,
+        BarRevised(
+            feed="feed.ibkr",
+            ts_event_ns=LATER,
+            bar=Bar(
+                symbol="EURUSD",
+                interval="5m",
+                price="ask",
+                ts_open_ns=AT,
+                ts_close_ns=LATER,
+                open=1.38676,
+                high=1.3869,
+                low=1.3867,
+                close=1.38688,
+                tick_count=42,
+            ),
         ),
     ),
     (

@@ -21,7 +21,7 @@ from barque.bus.node_shell import RunnerOptions
 from barque.bus.redis_bus import RedisBus
 from barque.bus.step import Position
 from barque.config import RedisConfig
-from barque.messages import Bar, FeedStatus, Message, Quote, Topic, Trade
+from barque.messages import Bar, BarRevised, FeedStatus, Message, Quote, Topic, Trade
 from barque_archive.archive import Archive
 from barque_archive.edits import Edit
 from barque_archive.gathering import columns_of, series_of_message
@@ -258,6 +258,21 @@ async def test_a_bar_that_was_imported_before_stays_as_it_is(bus: RedisBus, tmp_
         await publish(bus, Topic.BARS, [[a_bar(), a_bar(T0 + MINUTE)]])
         await caught_up(bus, Topic.BARS)
     assert archived(tmp_path, BARS) == [imported, a_bar(T0 + MINUTE)]
+
+
+async def test_a_bar_that_history_has_made_whole_takes_the_place_of_the_one_that_was_there(bus: RedisBus, tmp_path: Path) -> None:
+    await bus.begin("l1")
+    whole = a_bar(T0, high=1.5, tick_count=9)
+    async with archiving(bus, tmp_path):
+        await publish(bus, Topic.BARS, the_bars(3))
+        await caught_up(bus, Topic.BARS)
+        revised = [BarRevised(feed="feed.x", ts_event_ns=T0 + 3 * MINUTE, bar=bar) for bar in (changed(whole, high=1.4), whole)]
+        feeding = await writer(bus)
+        assert await feeding.write({Topic.BARS: revised}, b"")
+        await caught_up(bus, Topic.BARS)
+    first, *others = archived(tmp_path, BARS)
+    assert (first.high, first.tick_count) == (1.5, 9)
+    assert others == [changed(bar, root="") for batch in the_bars(3)[1:] for bar in batch if bar.price == "bid"]
 
 
 async def test_an_entry_that_cannot_be_read_is_passed_over(bus: RedisBus, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from barque.messages import CancelOrder, Halt, Message, ModifyOrder, RejectReason, SignalRejected
+from barque.messages import BarRevised, CancelOrder, Halt, Message, ModifyOrder, RejectReason, SignalRejected
 from barque.node import Node
 from barque.postgres.projector import Handled, Projector, Remembering, Scope
 from barque_paper import PaperConfig, PaperNode
@@ -183,6 +183,24 @@ async def test_bars_and_rejections_are_archived_once(connection: asyncpg.Connect
     query = "SELECT symbol, \"interval\", open, high, low, close, tick_count, ts_close_ns FROM bars WHERE price = 'ask'"
     assert await rows(connection, query) == [("EURUSD", "1m", 1.3868, 1.3870, 1.3867, 1.3869, 10, T0 + MINUTE)]
     assert await rows(connection, "SELECT signal_id, reason, detail FROM rejections") == [("x", "position_limit", "signal x: no")]
+
+
+async def test_a_bar_that_history_has_made_whole_takes_the_place_of_the_one_that_was_published_and_says_so(
+    connection: asyncpg.Connection,
+) -> None:
+    node, projector = books()
+    whole = BarRevised(feed="feed.ibkr", ts_event_ns=T0 + 3 * MINUTE, bar=a_bar(high=1.5, close=1.4, tick_count=9))
+    unheard = BarRevised(feed="feed.ibkr", ts_event_ns=T0 + 3 * MINUTE, bar=a_bar(T0 + MINUTE, high=1.6))
+    await commit(connection, node, projector, a_bar(tick_count=2), a_bar(T0 + 2 * MINUTE))
+    await commit(connection, node, projector, whole, unheard)
+    await commit(connection, node, projector, a_bar(tick_count=2))  # its own entry, read again after a loss
+    found = await rows(connection, "SELECT ts_open_ns, high, tick_count, revised_ns FROM bars ORDER BY ts_open_ns")
+    untouched = a_bar(T0 + 2 * MINUTE)
+    assert found == [
+        (T0, 1.5, 9, T0 + 3 * MINUTE),
+        (T0 + MINUTE, 1.6, unheard.bar.tick_count, T0 + 3 * MINUTE),
+        (T0 + 2 * MINUTE, untouched.high, untouched.tick_count, 0),
+    ]
 
 
 async def test_a_batch_without_rows_does_not_touch_the_database(connection: asyncpg.Connection) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from barque.calendars import calendar, instant, zone
 from barque.live_feed.config import LiveFeedConfig
 from barque.live_feed.core import Act, FeedCore, Fill, Say, Subscribe, Warn
+from barque.live_feed.revising import Revise
 from barque.live_feed.source import Connected, Lost, SafeMode, Subscription, SymbolNews
 from barque.messages import DataStatus, FeedStatus
 
@@ -271,3 +272,54 @@ def test_at_the_end_everything_is_said_to_be_stale() -> None:
     feed.acts += feed.core.end(T0 + NS)
     acts = feed.taken()
     assert (states(acts), fitness(acts)) == (["disconnected", "stale"], ["stale"])
+
+
+# -- bars that a gap has left incomplete ---------------------------------------------------------------------------------
+
+
+def revisions(acts: list[Act]) -> list[tuple[str, int, int]]:
+    """Seconds since `T0`."""
+    return [(act.interval, (act.from_ns - T0) // NS, (act.to_ns - T0) // NS) for act in acts if isinstance(act, Revise)]
+
+
+def test_bars_that_closed_before_ticks_of_history_came_are_asked_for_a_little_after() -> None:
+    """Lost at 12:00:30, back at 12:02:31, filled at 12:02:32: two minutes had closed, that of 12:02 had not."""
+    feed = Feed(backfill_intervals=("1m", "5m")).live(T0 + 30 * NS).told(Lost(detail="x"), T0 + 31 * NS)
+    feed.told(Connected(), T0 + 150 * NS)
+    (fill,) = fills(feed.heard(T0 + 151 * NS).taken())
+    assert fill.ahead
+    feed.core.filled(fill, 7, "", T0 + 152 * NS)
+    assert revisions(feed.wait(T0 + 153 * NS, T0 + 161 * NS).taken()) == []
+    assert revisions(feed.wait(T0 + 162 * NS, T0 + 170 * NS).taken()) == [("1m", 0, 120)]
+    assert revisions(feed.wait(T0 + 171 * NS, T0 + 900 * NS).taken()) == [], "once, and of the five minutes the ticks are there"
+
+
+def test_after_a_gap_filled_with_bars_the_two_at_its_edges_are_asked_for_when_they_have_closed() -> None:
+    feed = Feed(backfill_ticks_s=0.0).live(T0 + 30 * NS).told(Lost(detail="x"), T0 + 31 * NS).told(Connected(), T0 + 250 * NS)
+    (fill,) = fills(feed.heard(T0 + 251 * NS).taken())
+    assert not fill.ahead
+    feed.core.filled(fill, 3, "", T0 + 253 * NS)
+    assert revisions(feed.wait(T0 + 254 * NS, T0 + 309 * NS).taken()) == [("1m", 0, 60)]
+    assert revisions(feed.wait(T0 + 310 * NS, T0 + 400 * NS).taken()) == [("1m", 240, 300)]
+
+
+def test_where_ticks_did_not_come_all_bars_of_the_gap_are_asked_for_once_there_is_a_connection() -> None:
+    feed = Feed().live(T0 + 30 * NS).told(Lost(detail="x"), T0 + 31 * NS).told(Connected(), T0 + 100 * NS)
+    (fill,) = fills(feed.heard(T0 + 101 * NS).taken())
+    feed.core.filled(fill, 0, "162: no data", T0 + 110 * NS)
+    feed.told(Lost(detail="again"), T0 + 111 * NS)
+    assert revisions(feed.wait(T0 + 112 * NS, T0 + 200 * NS).taken()) == []
+    feed.told(Connected(), T0 + 201 * NS)
+    (revise,) = [act for act in feed.wait(T0 + 201 * NS, T0 + 202 * NS).taken() if isinstance(act, Revise)]
+    assert revisions([revise]) == [("1m", 0, 120)]
+    assert feed.core.revised(revise, "", T0 + 203 * NS) == []
+    assert alerts(feed.core.revised(revise, "no answer", T0 + 203 * NS)) == [("feed_gap", "warning")]
+
+
+def test_a_source_that_brings_what_was_missed_has_its_closed_bars_made_whole_too() -> None:
+    own = Subscription(symbol="EURUSD", kind="quotes", resumes=True, bar_prices=("bid",))
+    feed = Feed(T0, own).live(T0 + 30 * NS).told(Lost(detail="IPC"), T0 + 31 * NS).told(Connected(), T0 + 130 * NS)
+    feed.heard(T0 + 131 * NS, T0 + 33 * NS, missed=True).heard(T0 + 132 * NS).taken()
+    acts = feed.wait(T0 + 133 * NS, T0 + 150 * NS).taken()
+    assert revisions(acts) == [("1m", 0, 120)]
+    assert [act.subscription.prices for act in acts if isinstance(act, Revise)] == [("bid",)]

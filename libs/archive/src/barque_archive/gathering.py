@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from barque.messages import Bar, Message, Quote, Trade
+from barque.messages import Bar, BarRevised, Message, Quote, Trade
 from barque_archive.columns import BarColumns, MarketColumns, QuoteColumns, TradeColumns
 from barque_archive.edits import Passage
 from barque_archive.series import Series
@@ -23,6 +23,8 @@ class Gathered:
 
     entry_ids: list[str] = field(default_factory=list)
     rows: int = 0
+    revised: dict[Series, dict[tuple[int, int], Bar]] = field(default_factory=dict)
+    """Bars that take the place of what is there, the last of each, by open and number."""
     _messages: dict[Series, list[Message]] = field(default_factory=dict)
     _entries: dict[Series, list[int]] = field(default_factory=dict)
 
@@ -31,11 +33,20 @@ class Gathered:
         number = len(self.entry_ids)
         self.entry_ids.append(entry_id)
         for message in messages:
+            if type(message) is BarRevised:
+                self._revise(message.bar)
+                continue
             series = series_of_message(message)
             if series is not None:
                 self._messages.setdefault(series, []).append(message)
                 self._entries.setdefault(series, []).append(number)
                 self.rows += 1
+
+    def _revise(self, bar: Bar) -> None:
+        series = series_of_message(bar)
+        if series is not None:
+            self.revised.setdefault(series, {})[bar.ts_open_ns, bar.seq] = bar
+            self.rows += 1
 
     def series(self) -> list[Series]:
         """The series that something came of, in order."""

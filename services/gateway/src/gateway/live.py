@@ -102,6 +102,8 @@ class Chart:
     bars: Tape[Bar] = field(default_factory=lambda: Tape(BARS))
     fills: Tape[Fill] = field(default_factory=lambda: Tape(FILLS))
     read_at: float = float("-inf")
+    revised_ns: int = 0
+    """When one of its bars was last made whole from history; a later time, and it is drawn anew."""
 
     async def refresh(self, ledger: Ledger) -> None:
         """Read what is new."""
@@ -169,8 +171,10 @@ class Live:
             return None
         async with self._chart_lock:
             chart = self._charts.get(series)
-            if chart is None or chart.scope != scope:
-                chart = self._charts[series] = Chart(scope, series)
+            if chart is None or monotonic() - chart.read_at >= LOOK_INTERVAL_S * 0.9:
+                revised_ns = await self._ledger.revised_ns(scope, series, BARS)
+                if chart is None or chart.scope != scope or chart.revised_ns != revised_ns:
+                    chart = self._charts[series] = Chart(scope, series, revised_ns=revised_ns)
             self._charts.move_to_end(series)
             while len(self._charts) > CHARTS:
                 self._charts.popitem(last=False)

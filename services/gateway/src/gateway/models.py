@@ -239,6 +239,8 @@ class Bar(Row):
     tick_count: int
     seq: int = 0
     """Its number among the bars that open at the same time."""
+    revised_ns: int = 0
+    """When it was made whole from the broker's history; 0: it is as it was published."""
 
     @computed_field  # type: ignore[prop-decorator]
     @property

@@ -138,6 +138,11 @@ class Ledger:
         rows = await self._models(Bar, _BARS, *scope, *key, from_ns, to_ns, limit, from_seq)
         return rows[::-1]
 
+    async def revised_ns(self, scope: Scope, series: Series, rows: int) -> int:
+        """When one of the newest `rows` bars was last made whole from history; 0: none was."""
+        found = await self._rows(_REVISED, *scope, series.symbol, series.interval, series.price, rows)
+        return int(found[0]["newest"])
+
     async def series(self, scope: Scope) -> list[Series]:
         """Which bars there are, by symbol, interval and price."""
         return await self._models(Series, _SERIES, *scope)
@@ -255,10 +260,17 @@ ORDER BY ts_event_ns DESC, signal_id DESC LIMIT $5
 """
 
 _BARS = """
-SELECT ts_open_ns, ts_close_ns, open, high, low, close, volume, tick_count, seq
+SELECT ts_open_ns, ts_close_ns, open, high, low, close, volume, tick_count, seq, revised_ns
 FROM bars WHERE book = $1 AND lineage = $2 AND symbol = $3 AND "interval" = $4 AND price = $5
     AND (ts_open_ns, seq) >= ($6, $9) AND ts_open_ns < $7
 ORDER BY ts_open_ns DESC, seq DESC LIMIT $8
+"""
+
+_REVISED = """
+SELECT coalesce(max(revised_ns), 0) AS newest FROM (
+    SELECT revised_ns FROM bars WHERE book = $1 AND lineage = $2 AND symbol = $3 AND "interval" = $4 AND price = $5
+    ORDER BY ts_open_ns DESC, seq DESC LIMIT $6
+) newest_bars
 """
 
 # Steps from one series to the next along the primary key: as many index look-ups as there are series.

@@ -36,6 +36,8 @@ class LiveFeedConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Gaps up to this long are filled with quotes and trades, longer ones with bars."""
     backfill_intervals: tuple[str, ...] = ("1m",)
     """Of the bars that longer gaps are filled with: those that `[[barbuilder.bars]]` makes."""
+    revise_after_s: Annotated[float, Meta(ge=0)] = 10.0
+    """So long after its close a bar that a gap has left incomplete is asked for, to make the record whole."""
     backfill_wait_s: Annotated[float, Meta(gt=0)] = 30.0
     """Quotes and trades heard after a gap wait so long for those that belong in front of them; then they go on without."""
     settle_s: Annotated[float, Meta(ge=0)] = 2.0

@@ -19,6 +19,7 @@ from barque.calendars import Calendar
 from barque.intervals import interval_of
 from barque.live_feed import words
 from barque.live_feed.config import LiveFeedConfig
+from barque.live_feed.revising import Revise, revisions_of
 from barque.live_feed.source import Connected, Lost, SafeMode, SourceEvent, Subscription, SymbolNews, SymbolState
 from barque.messages import Alert, DataStatus, FeedStatus
 from barque.messages.control import Severity
@@ -29,6 +30,9 @@ RENEW_S = (0.0, 30.0, 60.0, 120.0, 300.0)
 """A silent subscription is renewed so long after the last time, longer each time."""
 SHORTEST_GAP_NS = 2 * SECOND_NS
 """A shorter silence around a lost connection is no gap."""
+GRACE_NS = 2 * SECOND_NS
+"""So long what went out may take to the bars that are open."""
+MOST_REVISIONS = 10_000
 REFUSED: tuple[SymbolState, ...] = ("no_line", "not_entitled", "stolen", "unknown")
 REFUSED_RENEW_S = 300.0
 """What was refused is asked for again this seldom."""
@@ -63,7 +67,7 @@ class Fill(msgspec.Struct, frozen=True):
     wholly in between."""
 
 
-Act: TypeAlias = Say | Warn | Subscribe | Fill
+Act: TypeAlias = Say | Warn | Subscribe | Fill | Revise
 
 
 class Watched(msgspec.Struct):
@@ -85,6 +89,8 @@ class Watched(msgspec.Struct):
     gap_from_ns: int = 0
     """What happened from here on may be missing; 0: nothing is."""
     filling: bool = False
+    filling_from_ns: int = 0
+    """Of a source that resumes: what it brings now happened from here on."""
     settled_ns: int = 0
     """Not live before this time."""
     renewals: int = 0
@@ -123,6 +129,8 @@ class FeedCore:
         self._safe = False
         self._beat_ns = 0
         self._warned: set[tuple[str, str]] = set()
+        self._revisions: list[tuple[int, Revise]] = []
+        """Bars to be made whole, not before these times."""
 
     # -- what is asked of it ---------------------------------------------------------------------------------------------
 
@@ -175,10 +183,19 @@ class FeedCore:
         each = self.watched[fill.subscription.key]
         each.filling = False
         each.settled_ns = now_ns + int(self._config.settle_s * SECOND_NS)
+        if fill.subscription.kind != "bars":
+            self._plan(fill.subscription, fill.from_ns, fill.to_ns, now_ns, by_ticks=fill.ahead, trouble=bool(trouble))
         if trouble:
             return [self._alert("feed_gap", "warning", now_ns, words.gap_stays(self.feed, fill, trouble))]
         what = each.subscription.kind if fill.ahead else "bars"
         return [self._say("filled", now_ns, each.subscription.symbol, f"{count} {what} from history", fill)]
+
+    def revised(self, revise: Revise, trouble: str, now_ns: int) -> list[Act]:
+        """What came of a `Revise`."""
+        if not trouble:
+            return []
+        text = words.not_revised(self.feed, revise.subscription.symbol, revise.interval, revise.from_ns, revise.to_ns, trouble)
+        return [self._alert("feed_gap", "warning", now_ns, text)]
 
     def lost(self, key: str, from_ns: int, to_ns: int, now_ns: int) -> list[Act]:
         """What was heard between these times never reached the bus."""
@@ -195,6 +212,8 @@ class FeedCore:
             acts.append(self._say("heartbeat", now_ns, detail=self.summary()))
         if not self.connected:
             acts += self._alert_if_long(now_ns)
+        else:
+            acts += self._due_revisions(now_ns)
         for each in self.watched.values():
             acts += self._look(each, now_ns)
         return acts
@@ -408,12 +427,30 @@ class FeedCore:
         if missed:
             each.settled_ns = now_ns + int(self._config.settle_s * SECOND_NS)
             if not each.filling:
-                each.filling = True
+                each.filling, each.filling_from_ns = True, from_ns
                 acts.append(self._say_gap(each, from_ns, now_ns, now_ns))
         elif each.filling:
             each.filling = False
+            if each.filling_from_ns and each.subscription.kind != "bars":
+                self._plan(each.subscription, each.filling_from_ns, now_ns, now_ns, by_ticks=True, trouble=False)
             acts.append(self._say("filled", now_ns, each.subscription.symbol, "the broker brought what was missed"))
         return acts
+
+    def _plan(self, subscription: Subscription, from_ns: int, to_ns: int, now_ns: int, *, by_ticks: bool, trouble: bool) -> None:
+        """Bars that the gap has left incomplete are asked for once they have closed and history has them."""
+        gap = (subscription, from_ns, to_ns)
+        patience_ns = int(self._config.revise_after_s * SECOND_NS)
+        for revise in revisions_of(
+            gap, self._config.backfill_intervals, released_ns=now_ns + GRACE_NS, by_ticks=by_ticks, trouble=trouble
+        ):
+            self._revisions.append((max(revise.to_ns, now_ns) + patience_ns, revise))
+        del self._revisions[:-MOST_REVISIONS]
+
+    def _due_revisions(self, now_ns: int) -> list[Act]:
+        due: list[Act] = [revise for at_ns, revise in self._revisions if at_ns <= now_ns]
+        if due:
+            self._revisions = [each for each in self._revisions if each[0] > now_ns]
+        return due
 
     def _say_gap(self, each: Watched, from_ns: int, to_ns: int, now_ns: int) -> Say:
         length = f"nothing was heard for {(to_ns - from_ns) / SECOND_NS:.1f} s" if from_ns else "nothing was heard for a while"

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from barque.calendars import Calendar
 from barque.intervals import interval_of
 from barque.live_feed.core import SECOND_NS, Fill
+from barque.live_feed.revising import Revise
 from barque.live_feed.source import HistoryQuery, MarketMessage
 from barque.live_feed.state import event_ns, tick_key
 from barque.messages import Bar
@@ -29,8 +30,7 @@ def queries_of(fill: Fill, intervals: Sequence[str]) -> list[HistoryQuery]:
     if fill.ahead:
         to_ns = fill.to_ns + SECOND_NS if wanted.exact_times else fill.to_ns
         return [HistoryQuery(symbol=wanted.symbol, kind=wanted.kind, from_ns=fill.from_ns, to_ns=to_ns)]
-    prices: tuple[PriceType, ...] = ("bid", "ask") if wanted.kind == "quotes" else ("last",)
-    queries = [_bars(fill, interval, price) for interval in intervals for price in prices]
+    queries = [_bars(fill, interval, price) for interval in intervals for price in wanted.prices]
     return [query for query in queries if query.from_ns < query.to_ns]
 
 
@@ -41,6 +41,18 @@ def _bars(fill: Fill, interval: str, price: PriceType) -> HistoryQuery:
     end_ns = fill.to_ns // length_ns * length_ns
     return HistoryQuery(
         symbol=fill.subscription.symbol, kind="bars", from_ns=first_ns, to_ns=end_ns, interval=interval, price=price
+    )
+
+
+def query_of(revise: Revise, price: PriceType) -> HistoryQuery:
+    """Bars of one price that are to be made whole."""
+    return HistoryQuery(
+        symbol=revise.subscription.symbol,
+        kind="bars",
+        from_ns=revise.from_ns,
+        to_ns=revise.to_ns,
+        interval=revise.interval,
+        price=price,
     )
 
 

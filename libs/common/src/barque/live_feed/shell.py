@@ -1,8 +1,8 @@
 """Drives a source of market data and writes what it says to the bus.
 
 In:   a `MarketSource`, its configuration, the wall clock.
-Out:  `Quote`, `Trade`, `FeedStatus` on `ticks`, `Bar` on `bars`, `DataStatus` on `marks`, `Alert` on `alerts`; each once, with
-      the feed's own place in the same commit.
+Out:  `Quote`, `Trade`, `FeedStatus` on `ticks`, `Bar`, `BarRevised` on `bars`, `DataStatus` on `marks`, `Alert` on `alerts`;
+      each once, with the feed's own place in the same commit.
 Not:  decisions (`FeedCore`), and no waiting for readers: a live market does not wait. What cannot be written for too long is
       dropped, counted and announced.
 """
@@ -23,11 +23,12 @@ from barque.errors import BarqueError, ConfigError, VenueError, VenueThrottled
 from barque.intervals import interval_of
 from barque.live_feed.config import LiveFeedConfig
 from barque.live_feed.core import SECOND_NS, Act, FeedCore, Fill, Say, Subscribe, Warn
-from barque.live_feed.filling import inside, queries_of, trading_time
+from barque.live_feed.filling import inside, queries_of, query_of, trading_time
 from barque.live_feed.intake import Intake
 from barque.live_feed.metrics import FeedMetrics
 from barque.live_feed.outbox import Outbox
 from barque.live_feed.recent import MINUTE_NS, RecentBars
+from barque.live_feed.revising import Revise
 from barque.live_feed.source import (
     Connected,
     HistoryQuery,
@@ -40,7 +41,7 @@ from barque.live_feed.source import (
     SymbolNews,
 )
 from barque.live_feed.state import FeedPlaces, decode
-from barque.messages import Bar, FeedStatus, Message, Quote, Topic
+from barque.messages import Bar, BarRevised, FeedStatus, Message, Quote, Topic
 from barque.service import ServiceContext
 
 log = structlog.get_logger()
@@ -78,7 +79,7 @@ class LiveFeed:
         self._ending = False
         self._asked: asyncio.Queue[Subscription] = asyncio.Queue()
         self._to_ask: set[str] = set()
-        self._fills: asyncio.Queue[Fill] = asyncio.Queue()
+        self._fills: asyncio.Queue[Fill | Revise] = asyncio.Queue()
         self._holding: dict[str, tuple[Fill, float]] = {}
         """Of subscriptions that are held back: for which fill, and since when."""
         context.health.show("recent", self.recent)
@@ -149,7 +150,7 @@ class LiveFeed:
                 self._outbox.put(Topic.ALERTS, act.alert)
             elif isinstance(act, Subscribe):
                 self._ask_for(act.subscription)
-            elif not act.ahead:
+            elif isinstance(act, Revise) or not act.ahead:
                 self._fills.put_nowait(act)
             else:
                 self._hold_for(act)
@@ -211,7 +212,25 @@ class LiveFeed:
                     fill = await self._fills.get()
             except TimeoutError:
                 continue
-            await self._fill_one(fill)
+            await (self._revise(fill) if isinstance(fill, Revise) else self._fill_one(fill))
+
+    async def _revise(self, revise: Revise) -> None:
+        """Ask for bars that were published incomplete; whoever keeps the record is told of them as they are."""
+        count = 0
+        for price in revise.subscription.prices:
+            query = query_of(revise, price)
+            found, trouble = await self._ask(query)
+            now_ns = time.time_ns()
+            for bar in inside(query, found):
+                if isinstance(bar, Bar):
+                    count += 1
+                    self._outbox.put(Topic.BARS, BarRevised(feed=self.feed, ts_event_ns=now_ns, bar=bar))
+            if trouble:
+                break
+        about = {"subscription": revise.subscription.key, "interval": revise.interval, "bars": count, "trouble": trouble}
+        log.info("bars_revised", feed=self.feed, **about)
+        self._do(self._core.revised(revise, trouble, now_ns))
+        self._wake.set()
 
     def _is_superseded(self, fill: Fill) -> bool:
         """Nobody waits for it any more."""

@@ -46,6 +46,16 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     tick_history: bool = True
     """`history` gives quotes and trades of it, not only bars."""
 
+    bar_prices: tuple[PriceType, ...] = ()
+    """Of quotes and trades: which bars of the past there are; empty: bid and ask of quotes, last of trades."""
+
+    @property
+    def prices(self) -> tuple[PriceType, ...]:
+        """Of the bars of the past that stand for it."""
+        if self.kind == "bars":
+            return (self.price,)
+        return self.bar_prices or (("bid", "ask") if self.kind == "quotes" else ("last",))
+
     @property
     def key(self) -> str:
         """Its name: `EURUSD.quotes`, `EURUSD.bars.1m.bid`."""

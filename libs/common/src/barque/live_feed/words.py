@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Protocol
 
 from barque.live_feed.source import Subscription, SymbolNews, SymbolState
@@ -75,6 +76,15 @@ def gap_stays(feed: str, gap: Gap, trouble: str) -> str:
     """A gap could not be filled."""
     what, length = f"{gap.subscription.kind} of {gap.subscription.symbol}", _length(gap.to_ns - gap.from_ns)
     return f"{feed} could not fill a gap of {length} in {what}: {trouble}. Bars of that time are incomplete"
+
+
+def not_revised(feed: str, symbol: str, interval: str, from_ns: int, to_ns: int, trouble: str) -> str:
+    """Bars that were published incomplete stay so."""
+    span = " to ".join(f"{datetime.fromtimestamp(at // 10**9, UTC):%Y-%m-%d %H:%M:%S}" for at in (from_ns, to_ns))
+    return (
+        f"{feed} could not make {interval} bars of {symbol} whole, {span} UTC: {trouble}. They stay in the record as they were "
+        "published; `barque data fetch` mends an archive"
+    )
 
 
 def _length(ns: int) -> str:

@@ -17,7 +17,7 @@ from barque.messages.control import (
     StartStrategy,
     StopStrategy,
 )
-from barque.messages.market import Bar, DataStatus, FeedStatus, Mark, Quote, Trade
+from barque.messages.market import Bar, BarRevised, DataStatus, FeedStatus, Mark, Quote, Trade
 from barque.messages.orders import (
     AccountSnapshot,
     BreakerChanged,
@@ -46,6 +46,7 @@ __all__ = [
     "AdjustCash",
     "Alert",
     "Bar",
+    "BarRevised",
     "BreakerChanged",
     "CancelOrder",
     "CancelRejected",

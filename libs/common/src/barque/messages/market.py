@@ -135,3 +135,20 @@ class Bar(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, 
         """The natural key: `<symbol>.<interval>.<price>.<ts_open_ns>`, with `.<seq>` where that is not 0."""
         key = f"{self.symbol}.{self.interval}.{self.price}.{self.ts_open_ns}"
         return f"{key}.{self.seq}" if self.seq else key
+
+
+class BarRevised(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="br"):
+    """A bar that was published without what happened in a gap, whole now, from the broker's history. Written by live feeds; read
+    by portfolio and archive, for the record. To strategies, bar builder and paper exchange it is nothing: they have acted on the
+    bar as it was."""
+
+    feed: str
+    ts_event_ns: int
+    """When the feed asked for it."""
+    bar: Bar
+    """Its series and open say which bar it replaces; that may never have been published."""
+
+    @property
+    def id(self) -> str:
+        """`<id of the bar>.revised.<ts_event_ns>`."""
+        return f"{self.bar.id}.revised.{self.ts_event_ns}"

@@ -27,7 +27,7 @@ from barque.messages.control import (
     StartStrategy,
     StopStrategy,
 )
-from barque.messages.market import Bar, DataStatus, FeedStatus, Mark, Quote, Trade
+from barque.messages.market import Bar, BarRevised, DataStatus, FeedStatus, Mark, Quote, Trade
 from barque.messages.orders import (
     AccountSnapshot,
     BreakerChanged,
@@ -103,7 +103,7 @@ MESSAGES: dict[Topic, tuple[type, ...]] = {
     Topic.PORTFOLIO: (PositionChanged, EquityMarked, ReconciliationReport),
     Topic.MARKS: (Mark, DataStatus),
     Topic.TICKS: (Quote, Trade, FeedStatus),
-    Topic.BARS: (Bar,),
+    Topic.BARS: (Bar, BarRevised),
     Topic.SIGNALS: (Signal, CancelRequest, ModifyRequest, SetupChanged),
     Topic.ALERTS: (Alert,),
     Topic.DEAD: (DeadLetter,),

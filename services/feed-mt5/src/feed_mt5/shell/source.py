@@ -82,7 +82,10 @@ class Mt5Source:
             if symbol not in known:
                 raise ConfigError(f"symbol '{symbol}' has no [[instruments]] entry; {nearest(symbol, list(known))}")
         kinds: list[tuple[str, DataKind]] = [(s, "quotes") for s in feed.symbols] + [(s, "trades") for s in feed.trades]
-        self.subscriptions = [Subscription(symbol=symbol, kind=kind, resumes=True) for symbol, kind in kinds]
+        self.subscriptions = [
+            Subscription(symbol=symbol, kind=kind, resumes=True, bar_prices=("bid",) if kind == "quotes" else ("last",))
+            for symbol, kind in kinds
+        ]
         self._feed, self._config = feed, config
         self._hours = {symbol: calendar(known[symbol].calendar) for symbol in feed.symbols}
         self._instruments = [known[symbol] for symbol in feed.symbols]

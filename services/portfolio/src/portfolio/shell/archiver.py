@@ -30,7 +30,7 @@ from barque.messages import Alert, Message, Topic
 from barque.node import Rank
 from barque.observability.metrics import NodeMetrics
 from barque_archive.edits import Edit
-from barque_archive.gathering import Gathered
+from barque_archive.gathering import Gathered, columns_of
 from portfolio.config import ArchiveConfig
 
 log = structlog.get_logger()
@@ -190,6 +190,12 @@ def write(root: Path, gathered: list[Gathered], writer: str) -> int:
             added += change.added
             if change.conflicts:
                 log.warning("archive_conflict", series=str(series), rows=change.conflicts, first=change.example)
+        for series, bars in each.revised.items():
+            with Edit(root, series, LOCK_S) as edit:
+                change = edit.merge(columns_of(series, [bars[key] for key in sorted(bars)]), "replace")
+                edit.publish()
+            added += change.added
+            log.info("archive_bars_revised", series=str(series), rows=len(bars), others=change.conflicts)
     return added
 
 

@@ -14,7 +14,7 @@ from typing import Protocol
 import asyncpg
 
 from barque.instruments import Instrument
-from barque.messages import AdjustCash, Bar, CashAdjusted, EquityMarked, Fill, Message, SignalRejected, Topic
+from barque.messages import AdjustCash, Bar, BarRevised, CashAdjusted, EquityMarked, Fill, Message, SignalRejected, Topic
 from barque.postgres.projector import Handled, Scope
 from portfolio.core.books import Position
 from portfolio.core.history import Bookings, Forgotten, Recalled
@@ -73,7 +73,15 @@ SELECT $1, $2, * FROM unnest($3::text[], $4::text[], $5::text[], $6::bigint[], $
     $10::float8[], $11::float8[], $12::float8[], $13::bigint[], $14::integer[])
 ON CONFLICT DO NOTHING
 """
-
+_REVISED = """
+INSERT INTO bars (book, lineage, symbol, "interval", price, ts_open_ns, ts_close_ns, open, high, low, close, volume, tick_count,
+    seq, revised_ns)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+ON CONFLICT (book, lineage, symbol, "interval", price, ts_open_ns, seq) DO UPDATE SET open = excluded.open, high = excluded.high,
+    low = excluded.low, close = excluded.close, volume = excluded.volume, tick_count = excluded.tick_count,
+    revised_ns = excluded.revised_ns
+"""
+"""What history told of a bar takes the place of what was published, and says so."""
 
 NS_PER_DAY = 86_400_000_000_000
 
@@ -134,11 +142,14 @@ class PortfolioProjector:
         marked: list[EquityMarked] = []
         rejected: list[SignalRejected] = []
         bars: list[Bar] = []
+        revised: list[BarRevised] = []
         adjusted: set[str] = set()
         for handled in batch:
             match handled.message:
                 case Bar() as bar:
                     bars.append(bar)
+                case BarRevised() as revision:
+                    revised.append(revision)
                 case SignalRejected() as rejection:
                     rejected.append(rejection)
                 case Fill() as fill:
@@ -158,6 +169,10 @@ class PortfolioProjector:
         if bars:
             await self._ensure_months(connection, bars)
             await connection.execute(_BARS, scope.book, scope.lineage, *_bar_columns(bars))
+        if revised:
+            await self._ensure_months(connection, [each.bar for each in revised])
+            rows = [(scope.book, scope.lineage, *_bar_row(each.bar), each.ts_event_ns) for each in revised]
+            await connection.executemany(_REVISED, rows)
 
     async def _ensure_months(self, connection: asyncpg.Connection, bars: Sequence[Bar]) -> None:
         """A table for each month of `bars`. Days are looked at, not months: a day is in one month only."""
@@ -223,7 +238,13 @@ def _rejection_row(scope: Scope, rejected: SignalRejected) -> tuple[object, ...]
     return (scope.book, scope.lineage, *what)
 
 
+_BAR_KEY = ("symbol", "interval", "price", "ts_open_ns", "ts_close_ns")
+_BAR_NAMES = (*_BAR_KEY, "open", "high", "low", "close", "volume", "tick_count", "seq")
+
+
 def _bar_columns(bars: Sequence[Bar]) -> tuple[list[object], ...]:
-    key = ("symbol", "interval", "price", "ts_open_ns", "ts_close_ns")
-    names = (*key, "open", "high", "low", "close", "volume", "tick_count", "seq")
-    return tuple([getattr(bar, name) for bar in bars] for name in names)
+    return tuple([getattr(bar, name) for bar in bars] for name in _BAR_NAMES)
+
+
+def _bar_row(bar: Bar) -> tuple[object, ...]:
+    return tuple(getattr(bar, name) for name in _BAR_NAMES)

@@ -22,7 +22,7 @@ from barque.bus.runner import Birth
 from barque.bus.step import Position
 from barque.config import PostgresConfig
 from barque.errors import BarqueError, BusUnavailable, ConfigError, StrategyError, WireError
-from barque.messages import Bar, Topic
+from barque.messages import Bar, BarRevised, Topic
 from barque.messages.market import PriceType
 from barque.node import Output
 from barque.postgres.pool import connect_one, postgres_errors
@@ -98,7 +98,7 @@ class Past:
         found: list[Bar] = []
         for entry in await self._bus.last(Topic.BARS, TAIL, until=begins.entry_id):
             try:
-                found += entry.messages()
+                found += [said.bar if isinstance(said, BarRevised) else said for said in entry.messages()]
             except WireError as error:
                 log.warning("bars_unreadable", entry_id=entry.entry_id, reason=str(error))
         return found
