@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +78,7 @@ def test_a_file_is_a_day_or_of_slow_series_a_month(series: Series, unit: str) ->
 @settings(deadline=None)
 @given(st.datetimes(datetime(1700, 1, 1), datetime(2250, 1, 1)))  # noqa: DTZ001
 def test_a_period_has_the_name_of_its_date_and_holds_its_times(at: datetime) -> None:
-    ns = int((at.replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()) * NS
+    ns = (at.replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(seconds=1) * NS
     for unit, name in (("D", f"{at:%Y-%m-%d}"), ("M", f"{at:%Y-%m}")):
         assert period_at(ns, unit) == name  # type: ignore[arg-type]
         first, end = bounds(name, unit)  # type: ignore[arg-type]
