@@ -17,12 +17,15 @@ from statistics import median
 
 from barque_archive.sources import open_source
 from barque_backtest.engine import run_backtest
-from benchmarks.backtest_peers import CASH, FAST, PEERS, SLOW, UNITS, Outcome, Run
+from benchmarks.backtest_peers import CASH, PEERS, UNITS, Averages, Outcome, Run
 from benchmarks.figures import Bench, Budget, Result, Table, ratio, spread
 from benchmarks.walks import PER_PRICE, StreamedWalk, Walk, walk, write
 from tests.support.sma_reference import sma_cross
 
 ROUNDS = 5
+RARE_ROUNDS = 3
+AVERAGES = Averages(10, 20)
+RARE = Averages(50, 200)
 OURS = "Barque"
 TIMES = {"backtrader": 20.0, "backtesting": 2.0}
 TICK = Decimal(1) / PER_PRICE
@@ -31,9 +34,9 @@ LONG_RUNS = (1_000_000, 10_000_000)
 GROWTH_MIB = 64
 
 
-def book(fill_at: str, fast: int = FAST, slow: int = SLOW) -> dict[str, object]:
+def book(fill_at: str, averages: Averages) -> dict[str, object]:
     """The configuration of a backtest; checks, accounting and risk are on."""
-    params = {"fast": fast, "slow": slow, "quantity": str(UNITS), "price": "last"}
+    params = {**averages._asdict(), "quantity": str(UNITS), "price": "last"}
     instrument = {"symbol": "USDJPY", "currency": "JPY", "base_currency": "USD", "tick_size": "0.001", "contract_size": "1"}
     return {
         "book": {"name": "bench", "clock": "feed", "lockstep": True},
@@ -51,23 +54,16 @@ def measure(bench: Bench) -> Result:
     count = bench.size(500_000, 20_000)
     bars = walk(count)
     path = write(bench.folder / "usdjpy.parquet", bars)
-    runs: dict[str, dict[str, Run]] = {
-        fill_at: {OURS: _ours(path, fill_at), **{name: make(bars, fill_at) for name, make in PEERS.items()}}
-        for fill_at in CONVENTIONS
-    }
-    rates: dict[str, list[float]] = {name: [] for name in runs[CONVENTIONS[0]]}
-    found: dict[tuple[str, str], Outcome] = {}
-    for number in range(bench.size(ROUNDS, 3)):
-        for name, run in runs[CONVENTIONS[0]].items():
-            bench.say(f"backtest: round {number + 1}, {name}")
-            rate, found[name, CONVENTIONS[0]] = _timed(run, count)
-            rates[name].append(rate)
-    for name, run in runs["close"].items():
+    often, rates = _rounds(bench, "", _runs(path, bars, "next_open", AVERAGES), bench.size(ROUNDS, 3), count)
+    found = {(name, "next_open"): outcome for name, outcome in often.items()}
+    for name, run in _runs(path, bars, "close", AVERAGES).items():
         bench.say(f"backtest: fills at the close, {name}")
         found[name, "close"] = run()
-    bench.say("backtest: without orders")
-    idle, _ = _timed(_ours(path, CONVENTIONS[0], slow=count), count)
-    tables = [_speed(rates, idle), _money(bars, found)]
+    rarely, rare_rates = _rounds(bench, "few orders", _runs(path, bars, "next_open", RARE), bench.size(RARE_ROUNDS, 1), count)
+    never, idle = _rounds(bench, "no order", {OURS: _ours(path, "next_open", Averages(AVERAGES.fast, count))}, 1, count)
+    assert len({outcome.fills for outcome in rarely.values()}) == 1 and not never[OURS].fills, (rarely, never)
+    by_orders = {often[OURS].fills: rates, rarely[OURS].fills: rare_rates, 0: idle}
+    tables = [_speed(rates), _by_orders(by_orders, count), _money(bars, found)]
     budgets = [*_speed_budgets(rates), _money_budget(bars, found)]
     if not bench.quick:
         bench.say("backtest: memory")
@@ -78,14 +74,38 @@ def measure(bench: Bench) -> Result:
         budgets.append(Budget("memory of ten million bars", wanted, f"{growth:.0f} MiB", growth < GROWTH_MIB))
     peers = ", ".join(f"{name} {version(name)}" for name in PEERS)
     about = (
-        f"SMA cross {FAST}/{SLOW} of {UNITS:,} units over {count:,} seeded one-minute bars, no costs. Barque runs its services' "
-        f"nodes in one process, with risk checks and books, from a Parquet file; peers ({peers}) get their bars in memory."
+        f"SMA cross {_name(AVERAGES)} ({_name(RARE)} where orders are fewer) of {UNITS:,} units over {count:,} seeded one-minute "
+        f"bars, no costs. Barque runs its services' nodes in one process, with risk checks and books, from a Parquet file; peers "
+        f"({peers}) get their bars in memory."
     )
     return Result("backtest", about, tables, budgets)
 
 
-def _ours(path: Path, fill_at: str, slow: int = SLOW) -> Run:
-    config = book(fill_at, slow=slow)
+def _name(averages: Averages) -> str:
+    return f"{averages.fast}/{averages.slow}"
+
+
+def _runs(path: Path, bars: Walk, fill_at: str, averages: Averages) -> dict[str, Run]:
+    """Ours and the peers'."""
+    return {OURS: _ours(path, fill_at, averages), **{name: make(bars, fill_at, averages) for name, make in PEERS.items()}}
+
+
+def _rounds(
+    bench: Bench, what: str, runs: dict[str, Run], rounds: int, count: int
+) -> tuple[dict[str, Outcome], dict[str, list[float]]]:
+    """Each run in turn, so often: what came of it, and bars/s."""
+    outcomes: dict[str, Outcome] = {}
+    rates: dict[str, list[float]] = {name: [] for name in runs}
+    for number in range(rounds):
+        for name, run in runs.items():
+            bench.say(f"backtest: {what} round {number + 1}, {name}")
+            rate, outcomes[name] = _timed(run, count)
+            rates[name].append(rate)
+    return outcomes, rates
+
+
+def _ours(path: Path, fill_at: str, averages: Averages) -> Run:
+    config = book(fill_at, averages)
 
     def run() -> Outcome:
         found = run_backtest(config, [open_source(path, "USDJPY")])
@@ -102,10 +122,20 @@ def _timed(run: Run, count: int) -> tuple[float, Outcome]:
     return count / (time.perf_counter() - began), outcome
 
 
-def _speed(rates: dict[str, list[float]], idle: float) -> Table:
+def _speed(rates: dict[str, list[float]]) -> Table:
     rows = [(name, f"{median(each):,.0f}", spread(each), f"{ratio(rates[OURS], each):.1f}") for name, each in rates.items()]
-    rows.append((f"{OURS}, where no bar leads to an order", f"{idle:,.0f}", "once", ""))
     return Table("Speed, fills at the next open", ("", "bars/s", "lowest – highest", "Barque is × as fast"), rows)
+
+
+def _by_orders(by_orders: dict[int, dict[str, list[float]]], count: int) -> Table:
+    names = [OURS, *PEERS]
+    rows = []
+    for fills, rates in by_orders.items():
+        speeds = [f"{median(rates[name]):,.0f}" if name in rates else "" for name in names]
+        ratios = [f"{ratio(rates[OURS], rates[name]):.1f}" if name in rates else "" for name in PEERS]
+        rows.append((f"one in {count / fills:,.0f} bars" if fills else "none", *speeds, *ratios))
+    columns = ("orders", *(f"{name}, bars/s" for name in names), *(f"× {name}" for name in PEERS))
+    return Table("By how often it trades", columns, rows)
 
 
 def _expected(bars: Walk) -> dict[str, Outcome]:
@@ -152,7 +182,7 @@ def _peak_mib(rows: int) -> float:
 
 def long_run(rows: int) -> None:
     """In a process of its own: play `rows` bars, print the peak of its memory in MiB."""
-    found = run_backtest(book("next_open", fast=2_000, slow=8_000), [StreamedWalk(rows)])
+    found = run_backtest(book("next_open", Averages(2_000, 8_000)), [StreamedWalk(rows)])
     assert found.facts.bars == rows
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     print(int(status.partition("VmHWM:")[2].split()[0]) / 1024)

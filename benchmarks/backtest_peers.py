@@ -15,9 +15,16 @@ import numpy as np
 
 from benchmarks.walks import MINUTE_NS, Walk
 
-FAST, SLOW, TOLERANCE = 10, 20, 1e-7
+TOLERANCE = 1e-7
 UNITS = 10_000
 CASH = 1_000_000_000.0
+
+
+class Averages(NamedTuple):
+    """Lengths of the two, in bars."""
+
+    fast: int
+    slow: int
 
 
 class Outcome(NamedTuple):
@@ -39,7 +46,7 @@ def frame(bars: Walk) -> Any:
     return pandas.DataFrame(columns, index=pandas.to_datetime(bars.ts_open_ns + MINUTE_NS))
 
 
-def backtesting_py(bars: Walk, fill_at: str) -> Run:
+def backtesting_py(bars: Walk, fill_at: str, averages: Averages) -> Run:
     """`backtesting.py`: indicators over the whole array beforehand, then `next` bar by bar."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -53,8 +60,8 @@ def backtesting_py(bars: Walk, fill_at: str) -> Run:
 
     class Cross(backtesting.Strategy):  # type: ignore[misc]
         def init(self) -> None:
-            self.fast = self.I(mean, self.data.Close, FAST)
-            self.slow = self.I(mean, self.data.Close, SLOW)
+            self.fast = self.I(mean, self.data.Close, averages.fast)
+            self.slow = self.I(mean, self.data.Close, averages.slow)
             self.side = 0
 
         def next(self) -> None:
@@ -78,7 +85,7 @@ def backtesting_py(bars: Walk, fill_at: str) -> Run:
     return run
 
 
-def backtrader(bars: Walk, fill_at: str) -> Run:
+def backtrader(bars: Walk, fill_at: str, averages: Averages) -> Run:
     """`backtrader`: event by event."""
     import backtrader as bt
 
@@ -86,7 +93,7 @@ def backtrader(bars: Walk, fill_at: str) -> Run:
 
     class Cross(bt.Strategy):  # type: ignore[misc]
         def __init__(self) -> None:
-            self.fast, self.slow = bt.ind.SMA(period=FAST), bt.ind.SMA(period=SLOW)
+            self.fast, self.slow = bt.ind.SMA(period=averages.fast), bt.ind.SMA(period=averages.slow)
             self.side = self.filled = 0
 
         def next(self) -> None:
@@ -114,7 +121,7 @@ def backtrader(bars: Walk, fill_at: str) -> Run:
     return run
 
 
-PEERS: dict[str, Callable[[Walk, str], Run]] = {
+PEERS: dict[str, Callable[[Walk, str, Averages], Run]] = {
     name: peer for name, peer in (("backtesting", backtesting_py), ("backtrader", backtrader)) if find_spec(name) is not None
 }
 """Those that are installed, by the name of their package."""
