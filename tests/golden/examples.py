@@ -111,7 +111,15 @@ EXAMPLES: tuple[tuple[Topic, Message], ...] = (
     (
         Topic.FILLS,
         AccountSnapshot(
-            account="paper", ts_event_ns=AT, currency="USD", cash=D("100000.01"), equity=D("99999.99"), buying_power=D("4e6")
+            account="paper",
+            ts_event_ns=AT,
+            currency="USD",
+            cash=D("100000.01"),
+            equity=D("99999.99"),
+            buying_power=D("4e6"),
+            daily_pnl=D("-12.5"),
+            unrealised_pnl=D("3.25"),
+            realised_pnl=D("-15.75"),
         ),
     ),
     (

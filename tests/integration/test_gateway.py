@@ -215,6 +215,17 @@ async def test_status_knows_nodes_feeds_and_the_books_time(client: httpx.AsyncCl
     assert status["feeds"][0]["state"] == "connected"
 
 
+async def test_a_brokers_figures_are_exact_and_what_it_does_not_say_is_null(
+    client: httpx.AsyncClient, connection: asyncpg.Connection, bus: RedisBus
+) -> None:
+    assert await get(client, "accounts") == []
+    await connection.execute(
+        "INSERT INTO broker_accounts VALUES ($1, 'l1', 'DU1', $2, 'USD', 10.5, 99.99, 4e6, -1.25, 3, NULL)", bus.book, T0
+    )
+    (account,) = await get(client, "accounts")
+    assert (account["equity"], account["daily_pnl"], account["realised_pnl"]) == ("99.99", "-1.25", None)
+
+
 async def test_alerts_are_told_newest_first_and_by_severity(client: httpx.AsyncClient, bus: RedisBus) -> None:
     def alert(name: str, severity: Any, text: str) -> Alert:
         return Alert(name=name, ts_event_ns=T0, severity=severity, source="sender.ibkr", text=text)

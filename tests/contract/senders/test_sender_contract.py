@@ -192,6 +192,21 @@ async def test_a_session_that_ends_in_the_middle_of_partial_fills_loses_none(liv
     live.sent_once(order_id)
 
 
+async def test_the_brokers_figures_of_the_account_are_in_the_ledger(live: LiveBook) -> None:
+    query = "SELECT account, equity, ts_event_ns FROM broker_accounts"
+    (before,) = await live.rows(query)
+    assert before["account"] == live.broker.account and before["equity"] > 0
+    pool = await connect_pool(live.database, size=1)
+    assert await ask_to_reconcile(pool, live.bus.book, "c1", "test")
+    await pool.close()
+
+    async def looked_again() -> bool:
+        (row,) = await live.rows(query)
+        return bool(row["ts_event_ns"] > before["ts_event_ns"])
+
+    await live.until(looked_again, "a newer row")
+
+
 async def test_a_session_that_stays_away_is_told_once_and_that_it_is_over_too(live: LiveBook) -> None:
     async def told() -> bool:
         return bool(await live.alerts("sender_"))

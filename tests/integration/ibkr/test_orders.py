@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from barque.errors import VenueUnavailable
 from barque.messages import RejectReason
-from barque.venue import Accepted, Ended, Executed, Modified, Rejected, RequestRefused
+from barque.venue import Accepted, Connected, Ended, Executed, Modified, Rejected, RequestRefused
 from simulators.tws.noise import Noise
 from simulators.tws.server import TwsSimulator
 from tests.support.builders import NS
@@ -514,6 +516,31 @@ async def test_open_pairs_are_taken_out_of_the_cash_so_that_only_profit_and_cost
     assert held.cash == {"USD": D("999997.80")}
     assert flat.cash == {"USD": D(1_000_000) + 500 - D("2.20") - D("2.21")}  # bought at 1.1001, sold at 1.1051
     assert tws.accounts["DU1234567"].cash["USD"] == flat.cash["USD"]
+
+
+async def pnl_becomes(trader: Trader, *wanted: Decimal | None) -> None:
+    """Of the day, unrealised, realised."""
+    told: tuple[Decimal | None, ...] = ()
+    deadline = time.monotonic() + 10
+    while told != wanted:
+        assert time.monotonic() < deadline, told
+        await asyncio.sleep(0.05)
+        with suppress(VenueUnavailable):
+            money = await trader.venue.account()
+            told = (money.daily_pnl, money.unrealised_pnl, money.realised_pnl)
+
+
+async def test_profit_of_the_day_comes_with_the_accounts_figures_and_what_is_not_known_is_none(tws: TwsSimulator) -> None:
+    """100,000 EUR bought at 1.1001 and marked at 1.20005; 2.20 USD of commission. Before it the wire says 1.8e308."""
+    async with Trader(tws) as trader:
+        await pnl_becomes(trader, D(0), D(0), None)
+        await trader.place("o1")
+        await until(lambda: len(trader.of(Executed)) == 2)
+        tws.quote("EURUSD", 1.2000, 1.2001)
+        await pnl_becomes(trader, D("9992.80"), D("9995.00"), D("-2.20"))
+        tws.mishaps.drop_sockets()
+        await until(lambda: len(trader.of(Connected)) == 1)
+        await pnl_becomes(trader, D("9992.80"), D("9995.00"), D("-2.20"))
 
 
 async def test_a_number_that_the_gateway_has_not_got_reaches_nobody(tws: TwsSimulator) -> None:

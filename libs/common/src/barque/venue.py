@@ -105,6 +105,11 @@ class VenueAccount(msgspec.Struct, frozen=True, kw_only=True):
     """By currency."""
     equity: Decimal
     buying_power: Decimal
+    daily_pnl: Decimal | None = None
+    """Profit since the broker's day began, in `currency`; None: the broker does not say. Shown, never decided upon."""
+    unrealised_pnl: Decimal | None = None
+    realised_pnl: Decimal | None = None
+    """Of the broker's day."""
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):

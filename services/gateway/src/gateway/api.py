@@ -32,6 +32,7 @@ from gateway.models import (
     Alert,
     Balance,
     Bar,
+    BrokerAccount,
     CashAdjustment,
     Day,
     Equity,
@@ -196,6 +197,12 @@ async def balances(use: Use, scope: In) -> list[Balance]:
 async def cash_adjustments(use: Use, scope: In, account: Symbol = None, limit: Limit = 100) -> list[CashAdjustment]:
     """Cash that came or went without a trade, newest first."""
     return await use.ledger.cash_adjustments(scope, limit, account)
+
+
+@api.get("/accounts", tags=["book"])
+async def accounts(use: Use, scope: In) -> list[BrokerAccount]:
+    """Accounts as their brokers show them: equity, buying power, profit of the day. On paper there are none."""
+    return await use.ledger.broker_accounts(scope)
 
 
 @api.get("/reconciliations", tags=["book"])

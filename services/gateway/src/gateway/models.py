@@ -147,6 +147,20 @@ class CashAdjustment(Event):
     reason: str
 
 
+class BrokerAccount(Event):
+    """An account as its broker shows it, when its sender last looked."""
+
+    account: str
+    currency: str
+    cash: Money
+    equity: Money
+    buying_power: Money
+    daily_pnl: Money | None
+    """Since the broker's day began; null: the broker does not say."""
+    unrealised_pnl: Money | None
+    realised_pnl: Money | None
+
+
 class Reconciliation(Event):
     """A comparison of the broker's books with ours."""
 

@@ -24,6 +24,7 @@ from barque.why import why
 from gateway.models import (
     Balance,
     Bar,
+    BrokerAccount,
     CashAdjustment,
     Day,
     Equity,
@@ -161,6 +162,10 @@ class Ledger:
     async def reconciliations(self, scope: Scope, limit: int, account: str | None = None) -> list[Reconciliation]:
         """Comparisons with the broker's books, newest first."""
         return await self._models(Reconciliation, _RECONCILIATIONS, *scope, account, limit)
+
+    async def broker_accounts(self, scope: Scope) -> list[BrokerAccount]:
+        """The brokers' own figures, by account."""
+        return await self._models(BrokerAccount, _BROKER_ACCOUNTS, *scope, MAX_ROWS)
 
     async def lots(self, scope: Scope) -> list[Lot]:
         """Open lots, oldest first."""
@@ -314,6 +319,11 @@ WHERE book = $1 AND lineage = $2 AND ($3::text IS NULL OR account = $3) ORDER BY
 _RECONCILIATIONS = """
 SELECT ts_event_ns, account, severity, discrepancies FROM reconciliations
 WHERE book = $1 AND lineage = $2 AND ($3::text IS NULL OR account = $3) ORDER BY ts_event_ns DESC, account LIMIT $4
+"""
+
+_BROKER_ACCOUNTS = """
+SELECT ts_event_ns, account, currency, cash, equity, buying_power, daily_pnl, unrealised_pnl, realised_pnl FROM broker_accounts
+WHERE book = $1 AND lineage = $2 ORDER BY account LIMIT $3
 """
 
 _LOTS = """

@@ -238,6 +238,11 @@ class AccountSnapshot(msgspec.Struct, frozen=True, kw_only=True, tag="AccountSna
     cash: Decimal
     equity: Decimal
     buying_power: Decimal
+    daily_pnl: Decimal | None = None
+    """Profit since the broker's day began; None: the broker does not say. Shown, never decided upon."""
+    unrealised_pnl: Decimal | None = None
+    realised_pnl: Decimal | None = None
+    """Of the broker's day."""
 
 
 class PositionSnapshot(msgspec.Struct, frozen=True, kw_only=True, tag="PositionSnapshot"):

@@ -21,6 +21,7 @@ from typing import Any
 import structlog
 from ib_async import CommissionReport, Contract, Execution, ExecutionFilter, Order, OrderState
 from ib_async.wrapper import RequestError
+from msgspec.structs import replace
 
 from barque.config import load_section
 from barque.errors import ConfigError, VenueError, VenueUnavailable
@@ -61,7 +62,7 @@ from venues.ibkr.orders import (
     wire_order,
 )
 from venues.ibkr.pacing import Lane
-from venues.ibkr.reports import GONE, ZERO, Seen, figures, number, reject_reason, seen_execution, seen_order, seen_position
+from venues.ibkr.reports import GONE, ZERO, Seen, figures, money, number, reject_reason, seen_execution, seen_order, seen_position
 from venues.ibkr.session import ORDERS, Degraded, Down, GatewayRefused, Notice, Restored, Safe, Session, SessionEvent, Up
 from venues.ibkr.tracker import AtWire, Tracker
 from venues.ibkr.windows import expected_outage
@@ -108,6 +109,10 @@ class IbkrVenue:
         """By con id, in their units, as the Gateway said last."""
         self._explained: dict[int, Decimal] = {}
         """The same, as far as executions that we know account for it."""
+        self._pnl: dict[str, Decimal | None] = {}
+        """Of the account: `daily_pnl`, `unrealised_pnl`, `realised_pnl`, as the Gateway said last."""
+        self._pnl_request = 0
+        self._pnl_asking: asyncio.Task[None] | None = None
 
     # -- the session ---------------------------------------------------------------------------------------------------
 
@@ -126,6 +131,7 @@ class IbkrVenue:
                 "execDetails": self._hear_execution,
                 "commissionReport": self._hear_commission,
                 "position": self._hear_position,
+                "pnl": self._hear_pnl,
             },
             prepare=self._prepare,
             on_event=self._on_session,
@@ -149,9 +155,11 @@ class IbkrVenue:
         session, self._session = self._session, None
         self._ready = False
         self._early.clear()
-        if self._looking is not None:
-            self._looking.cancel()
-            self._looking = None
+        for task in (self._looking, self._pnl_asking):
+            if task is not None:
+                task.cancel()
+        self._looking = self._pnl_asking = None
+        self._pnl, self._pnl_request = {}, 0
         if session is not None:
             await session.close()
 
@@ -174,6 +182,8 @@ class IbkrVenue:
             if event.read_only and event.number > 1:
                 self._disable("the API is read-only: untick 'Read-Only API' in its settings")
         elif isinstance(event, Restored):
+            if event.data_lost:
+                self._watch_pnl()
             self._emit(Connected(ts_event_ns=now_ns))
         elif isinstance(event, Degraded):
             self._lose(event.detail, expected_outage(datetime.now(UTC), self._config))
@@ -181,6 +191,7 @@ class IbkrVenue:
             self._early.clear()  # what an attempt that failed had been told comes again with the next
             if event.attempts == 0 or event.refused:
                 self._ready = False
+                self._pnl, self._pnl_request = {}, 0
                 self._lose(event.detail, event.expected, "refused" if event.refused else "lost")
         elif isinstance(event, Safe):
             detail = f"{event.attempts} attempts to connect again have failed, and go on: {event.detail}"
@@ -196,6 +207,23 @@ class IbkrVenue:
         for told in early:
             told()
         self._explained = dict(self._positions)
+        self._watch_pnl()
+
+    def _watch_pnl(self) -> None:
+        """A subscription does not outlive a connection, nor one of the Gateway's that lost its data."""
+        if self._pnl_asking is not None:
+            self._pnl_asking.cancel()
+        self._pnl, self._pnl_asking = {}, asyncio.create_task(self._ask_pnl(), name="ibkr-pnl")
+
+    async def _ask_pnl(self) -> None:
+        def put(link: Link) -> None:
+            if self._pnl_request:
+                link.client.cancelPnL(self._pnl_request)
+            self._pnl_request = link.client.getReqId()
+            link.client.reqPnL(self._pnl_request, self._account, "")
+
+        with suppress(VenueUnavailable):  # the next session asks again; it is for people to look at
+            await self._open_session().write(Lane.REQUEST, put)
 
     def _on_notice(self, notice: Notice, now_ns: int) -> None:
         about = notice.number
@@ -389,7 +417,8 @@ class IbkrVenue:
         session, account = self._open_session(), self._account
         await session.ask("account updates", lambda ib: ib.reqAccountUpdatesAsync(account))
         ib = session.ib
-        return figures(account, is_live(account), ib.accountValues(account), ib.positions(account))
+        found = figures(account, is_live(account), ib.accountValues(account), ib.positions(account))
+        return replace(found, **self._pnl)
 
     async def _read_executions(self) -> None:
         wanted = ExecutionFilter(acctCode=self._account)
@@ -489,6 +518,11 @@ class IbkrVenue:
         """Reports of executions and of positions come in either order; by now both have."""
         if self._ready and self._explained.get(con_id, ZERO) != self._positions.get(con_id, ZERO):
             self._look_for_fills()
+
+    def _hear_pnl(self, request: int, daily: float, unrealised: float, realised: float) -> None:
+        if request == self._pnl_request:
+            told = {"daily_pnl": daily, "unrealised_pnl": unrealised, "realised_pnl": realised}
+            self._pnl = {name: money(amount) for name, amount in told.items()}
 
     def _hear_commission(self, report: CommissionReport) -> None:
         cost, currency = number(report.commission), report.currency

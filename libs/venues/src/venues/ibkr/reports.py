@@ -89,6 +89,16 @@ def number(value: float | int | str | Decimal | None) -> Decimal | None:
     return found if found.is_finite() and abs(found) < Decimal(UNSET) else None
 
 
+def money(value: float) -> Decimal | None:
+    """To the cent; None where the Gateway has none.
+
+    >>> money(-12.345678), money(1.7976931348623157e308), money(float("nan"))
+    (Decimal('-12.35'), None, None)
+    """
+    found = number(value)
+    return None if found is None else found.quantize(CENT)
+
+
 def names_of(contract: Contract, book: ContractBook) -> tuple[str, Listing | None]:
     """Our symbol with its listing, or their own name."""
     symbol = book.symbol_of(contract.conId)

@@ -204,6 +204,7 @@ def account_of(info: AccountInfo) -> VenueAccount:
         cash={info.currency: _money(info.balance)},
         equity=_money(info.equity),
         buying_power=_money(info.margin_free * info.leverage),
+        unrealised_pnl=_money(info.profit),
     )
 
 

@@ -334,8 +334,10 @@ def _conclude(
         return
     if state.report_due or confirmed or notes:
         _report(desk, confirmed, notes)
+    if state.report_due or books.account != state.account:
+        _say_account(desk, books)
     if state.report_due:
-        _say_figures(desk, books)
+        _say_positions(desk, books)
     state.report_due = False
 
 
@@ -358,19 +360,24 @@ def _report(desk: Desk, confirmed: list[Difference], notes: list[str]) -> None:
     desk.tell(Topic.PORTFOLIO, report)
 
 
-def _say_figures(desk: Desk, books: Books) -> None:
-    account, now_ns = books.account, desk.state.now_ns
-    desk.tell(
-        Topic.FILLS,
-        AccountSnapshot(
-            account=desk.config.account,
-            ts_event_ns=now_ns,
-            currency=account.currency,
-            cash=account.cash.get(account.currency, ZERO),
-            equity=account.equity,
-            buying_power=account.buying_power,
-        ),
+def _say_account(desk: Desk, books: Books) -> None:
+    account = desk.state.account = books.account
+    snapshot = AccountSnapshot(
+        account=desk.config.account,
+        ts_event_ns=desk.state.now_ns,
+        currency=account.currency,
+        cash=account.cash.get(account.currency, ZERO),
+        equity=account.equity,
+        buying_power=account.buying_power,
+        daily_pnl=account.daily_pnl,
+        unrealised_pnl=account.unrealised_pnl,
+        realised_pnl=account.realised_pnl,
     )
+    desk.tell(Topic.FILLS, snapshot)
+
+
+def _say_positions(desk: Desk, books: Books) -> None:
+    now_ns = desk.state.now_ns
     for position in sorted(books.positions, key=lambda each: each.symbol):
         snapshot = PositionSnapshot(
             account=desk.config.account,

@@ -11,7 +11,7 @@ from decimal import Decimal
 import msgspec
 
 from barque.messages import CancelOrder, ModifyOrder, SubmitOrder
-from barque.venue import SessionTrouble
+from barque.venue import SessionTrouble, VenueAccount
 from router.core.lifecycle import OrderState
 
 ZERO = Decimal(0)
@@ -139,6 +139,8 @@ class SendingState(msgspec.Struct, kw_only=True):
     """Signed contracts of the account by symbol; none is zero."""
     prices: dict[str, Decimal] = {}
     """Of the last execution, by symbol."""
+    account: VenueAccount | None = None
+    """The broker's figures as they were said last."""
     cash_offset: dict[str, Decimal] | None = None
     """The broker's cash less our ledger's when the book was opened; None: the two have not been seen together."""
     opened: bool = False

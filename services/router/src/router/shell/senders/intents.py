@@ -1,7 +1,7 @@
 """The order ledger of a sender with a wire: every order that its node knows as a row, every fill as an execution.
 
 In:   the node's orders as they are at the end of a transaction, and the fills that it said.   Out: `intents`, `executions`,
-      and its reconciliation reports.
+      its reconciliation reports, and the broker's figures of the account.
 Not:  deciding anything. A new order whose id is in the table, or an execution that is there already, violates its primary key
       and stops the sender: the last guard against sending or booking twice.
 
@@ -20,7 +20,7 @@ import msgspec
 from msgspec.structs import asdict
 
 from barque.bus.ledger_row import Rows
-from barque.messages import Fill, ReconciliationReport
+from barque.messages import AccountSnapshot, Fill, ReconciliationReport
 from barque.postgres.projector import Handled
 from router.core.sending.node import SendingNode
 from router.core.sending.state import Finished, LiveOrder
@@ -34,6 +34,7 @@ _SAID_ONCE = "order_id, account, strategy_id, signal_id, root, symbol, side, ord
 _TRADED = "order_id, exec_id, corrects, symbol, side, quantity, price, commission, commission_currency"
 _EXECUTION = f"account, strategy_id, {_TRADED}, ts_event_ns"
 _REPORT = "account, ts_event_ns, severity, discrepancies"
+_FIGURES = ("ts_event_ns", "currency", "cash", "equity", "buying_power", "daily_pnl", "unrealised_pnl", "realised_pnl")
 
 
 def _insert(table: str, columns: str, parameter: int) -> str:
@@ -56,6 +57,8 @@ _WRITE = f"""
     , reported AS ({_insert("reconciliations", _REPORT, 14)}
         ON CONFLICT (book, lineage, account, ts_event_ns)
         DO UPDATE SET severity = excluded.severity, discrepancies = excluded.discrepancies)
+    , valued AS ({_insert("broker_accounts", f"account, {', '.join(_FIGURES)}", 15)}
+        ON CONFLICT (book, lineage, account) DO UPDATE SET {", ".join(f"{each} = excluded.{each}" for each in _FIGURES)})
 """  # noqa: S608
 _BY_KEY = "SET enable_hashjoin = off; SET enable_mergejoin = off; SET plan_cache_mode = force_generic_plan"
 """A sender changes few rows of tables that grow for years. The planner cannot know how few are in the JSON."""
@@ -69,6 +72,7 @@ class _Rows:
     changed: list[Row] = field(default_factory=list)
     booked: list[Row] = field(default_factory=list)
     reported: list[Row] = field(default_factory=list)
+    valued: list[Row] = field(default_factory=list)
 
 
 class LiveIntents:
@@ -105,7 +109,9 @@ class LiveIntents:
         rows.booked = [asdict(each) for each in said if isinstance(each, Fill)]
         reports = {each.ts_event_ns: each for each in said if isinstance(each, ReconciliationReport)}
         rows.reported = [asdict(each) for each in reports.values()]
-        return Rows(_WRITE, [_encode(each).decode() for each in (rows.told, rows.changed, rows.booked, rows.reported)])
+        rows.valued = [asdict(each) for each in said if isinstance(each, AccountSnapshot)][-1:]
+        by_statement = (rows.told, rows.changed, rows.booked, rows.reported, rows.valued)
+        return Rows(_WRITE, [_encode(each).decode() for each in by_statement])
 
     def _orders(self) -> dict[str, LiveOrder | Finished]:
         """By id; of an order that ended and was revived, as it is now."""

@@ -33,6 +33,7 @@ from barque.venue import (
 from router.core.sending.config import SendingConfig
 from router.core.sending.effects import AskBooks, Change, Effect, Send, Withdraw
 from router.core.sending.events import Books, BooksUnavailable, LedgerFigures, Lost, NotSent
+from router.shell.senders.metrics import show
 
 log = structlog.get_logger()
 Event: TypeAlias = VenueEvent | NotSent | Lost | Books | BooksUnavailable
@@ -246,6 +247,7 @@ class VenueSession:
                 executions = tuple(await venue.executions_since(question.since_ns))
                 positions = tuple(await venue.positions())
                 account = await venue.account()
+                show(account)
                 books = Books(
                     number=question.number,
                     open_orders=orders,
