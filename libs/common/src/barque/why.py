@@ -2,7 +2,7 @@
 
 In:   an id; the ledger; the streams, where they can be reached.
 Out:  a `Story`, oldest step first, and what is not known any more.
-Not:  a guess. The ledger keeps wishes, orders, events and fills, and bars as long as its retention says; the streams what has not
+Not:  a guess. The ledger keeps fills, and wishes, orders, events and bars as long as its retention says; the streams what has not
       been trimmed. Ticks are on the streams, and then in an archive, if there is one.
 
 Needs the extra `barque[postgres]`.
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
@@ -119,6 +120,8 @@ async def why(
         missing.append(f"the wish {signal_id}: it is neither in the ledger nor on the streams (a command has none)")
     if order_id and not orders:
         missing.append(f"the order {order_id} itself: it was not decided here, or before the ledger kept orders")
+    if (wish is None and signal_id) or (order_id and not orders):
+        missing += await retired(ledger, book, lineage)
     steps = [_step(heard) for heard in found.values()]
     if wish is not None:
         steps += _named(wish, found)
@@ -126,12 +129,32 @@ async def why(
     return Story(id=name, kind=kind, steps=tuple(steps), missing=tuple(missing))
 
 
-def unknown(book: str, name: str) -> str:
-    """What to say of an id that nobody has heard of."""
-    return (
+def unknown(book: str, name: str, gone: Sequence[str] = ()) -> str:
+    """What to say of an id that nobody has heard of; `gone`: what has been `retired`."""
+    text = (
         f"book '{book}' knows no execution, order or signal '{name}': neither its ledger nor the last {LOOK_BACK:,} entries of "
         f"its streams; ids are as in `barque status`, /api/v1/fills and /api/v1/orders"
     )
+    return "; ".join((text, *gone))
+
+
+async def retired(ledger: Reader, book: str, lineage: str) -> list[str]:
+    """Which records of orders the ledger has had and has no more, in words; empty where it has them all."""
+    rows = await ledger.fetch(_RETIRED, book, lineage)
+    return [
+        f"{row['name']} of before {_utc(row['before_ns'])} have been retired (portfolio.events_keep_days); "
+        f"an archive, if there was one, has them in its folder retired/{row['name']}"
+        for row in rows
+    ]
+
+
+_RETIRED = """
+SELECT name, before_ns FROM retired WHERE book = $1 AND lineage = $2 AND name IN ('signals', 'orders') ORDER BY name
+"""
+
+
+def _utc(ns: int) -> str:
+    return datetime.fromtimestamp(ns / 1_000_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 # -- what is meant ---------------------------------------------------------------------------------------------------------

@@ -224,7 +224,7 @@ async def why(use: Use, scope: In, name: Annotated[str, Path(max_length=300)]) -
     """Why did it trade? From an execution, an order or a signal back to the market that it came of."""
     story = await use.ledger.why(scope, use.streams, name)
     if story is None:
-        raise Refused(404, unknown(use.book, name))
+        raise Refused(404, unknown(use.book, name, await use.ledger.retired(scope)))
     return story
 
 

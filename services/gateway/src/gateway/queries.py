@@ -20,7 +20,7 @@ from barque.config import PostgresConfig
 from barque.control import halt_state
 from barque.errors import BarqueError, BusUnavailable, ConfigError
 from barque.postgres.pool import postgres_errors
-from barque.why import why
+from barque.why import retired, why
 from gateway.models import (
     Balance,
     Bar,
@@ -190,6 +190,11 @@ class Ledger:
         if story is None:
             return None
         return Story.model_validate(to_builtins(story))
+
+    async def retired(self, scope: Scope) -> list[str]:
+        """Which records of orders there are no more, in words."""
+        async with self._errors(), self._pool.acquire() as connection:
+            return await retired(connection, scope.book, scope.lineage)
 
     async def instruments(self) -> list[Instrument]:
         """What can be traded."""

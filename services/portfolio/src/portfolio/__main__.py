@@ -11,7 +11,7 @@ from barque.service import ServiceContext, main
 from portfolio.config import ArchiveConfig, PortfolioConfig
 from portfolio.core.node import PortfolioNode
 from portfolio.shell.projector import PortfolioProjector
-from portfolio.shell.retention import forget_old_bars
+from portfolio.shell.retention import retire
 
 ARCHIVE_DRAIN_S = 3.0
 
@@ -25,23 +25,23 @@ async def run(context: ServiceContext) -> None:
     bus = context.bus()
     runner = LedgerRunner(node, PortfolioProjector(node), bus, context.common.postgres, context.options(), context.health)
     archiving = asyncio.create_task(_archive(context, config.archive))
-    forgetting = asyncio.create_task(_forget(context, config.bars_keep_days))
+    retiring = asyncio.create_task(_retire(context, config))
     try:
         await runner.run(context.stop)
     finally:
         if context.stop.is_set():
             await asyncio.wait((archiving,), timeout=ARCHIVE_DRAIN_S)
         archiving.cancel()
-        forgetting.cancel()
-        await asyncio.gather(archiving, forgetting, return_exceptions=True)
+        retiring.cancel()
+        await asyncio.gather(archiving, retiring, return_exceptions=True)
         await bus.close()
 
 
-async def _forget(context: ServiceContext, keep_days: int) -> None:
-    """Old bars, where they are to go; on a feed clock nothing is old."""
+async def _retire(context: ServiceContext, config: PortfolioConfig) -> None:
+    """What is old, where it is to go; on a feed clock nothing is old."""
     common = context.common
-    if keep_days and common.book.clock == "wall":
-        await forget_old_bars(common.postgres, common.book.name, keep_days, context.stop)
+    if common.book.clock == "wall":
+        await retire(common.postgres, common.book.name, config, context.stop)
 
 
 async def _archive(context: ServiceContext, config: ArchiveConfig | None) -> None:

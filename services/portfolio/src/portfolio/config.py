@@ -40,12 +40,18 @@ class PortfolioConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=
     archive: ArchiveConfig | None = None
     bars_keep_days: int = 0
     """Bars in Postgres of months that ended so long ago are forgotten, where the clock is `wall`; 0: kept for ever."""
+    events_keep_days: int = 400
+    """Signals, orders, what was said of them, rejections and comparisons with the broker of before are retired likewise, but not
+    those of orders at work; with `[portfolio.archive]` they go into files first. Fills and journal stay. 0: kept for ever."""
+    equity_keep_days: int = 0
+    """Valuations of before are retired likewise; days stay. 0: kept for ever."""
 
     def __post_init__(self) -> None:
         if self.equity_interval_s <= 0:
             raise ValueError("equity_interval_s must be positive")
-        if self.bars_keep_days < 0:
-            raise ValueError("bars_keep_days must not be negative; 0 keeps bars for ever")
+        for name in ("bars_keep_days", "events_keep_days", "equity_keep_days"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative; 0 keeps them for ever")
         names = [account.name for account in self.accounts]
         if len(set(names)) < len(names):
             raise ValueError("accounts must have different names")

@@ -185,6 +185,9 @@ def _show(checked: Checked, write: bool) -> None:
         shown[difference.table] = shown.get(difference.table, 0) + 1
         if shown[difference.table] <= SHOWN:
             console.print(f"  {difference}", markup=False)
+    if checked.equity_since_ns:
+        since = datetime.fromtimestamp(checked.equity_since_ns // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        console.print(f"equity: valuations of before {since} UTC have been retired; peaks are compared from there on")
     if checked.differences:
         done = "put right; start the portfolio" if write else "nothing was changed; stop the portfolio and run it with --write"
         console.print(f"{len(checked.differences):,} differences: {done}")

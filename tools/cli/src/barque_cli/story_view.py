@@ -15,7 +15,7 @@ from barque.config import load_common, load_section
 from barque.errors import ConfigError
 from barque.messages import Message
 from barque.postgres.pool import connect_one, postgres_errors
-from barque.why import Story, Ticks, unknown, why
+from barque.why import Story, Ticks, retired, unknown, why
 from barque_archive.archive import Archive
 from barque_archive.series import Series, SeriesKind
 from barque_archive.structs import messages_of
@@ -39,11 +39,12 @@ async def tell(raw: Mapping[str, Any], name: str) -> Story:
                 raise ConfigError(f"book '{book}' has not been begun in Postgres; run `barque seed`")
             ticks = None if archive is None else archived_ticks(archive.path)
             story = await why(connection, bus, book, lineage, name, ticks)
+            gone = [] if story is not None else await retired(connection, book, lineage)
     finally:
         await bus.close()
         await connection.close()
     if story is None:
-        raise ConfigError(unknown(book, name))
+        raise ConfigError(unknown(book, name, gone))
     return story
 
 

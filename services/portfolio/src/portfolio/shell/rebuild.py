@@ -45,8 +45,13 @@ _ADJUSTMENTS = f"SELECT {ADJUSTMENT_COLUMNS} FROM cash_adjustments WHERE book = 
 _OPENINGS = """
 SELECT account, currency, amount FROM journal WHERE book = $1 AND lineage = $2 AND entry = 'opening' AND ledger = 'cash'
 """
+_RETIRED = "SELECT before_ns FROM retired WHERE book = $1 AND lineage = $2 AND name = 'equity'"
+# Where valuations have been retired, the first that is left has its peak from them.
 _PEAKS = """
-SELECT account, ts_event_ns, peak, flows + max(equity - flows) OVER (PARTITION BY account ORDER BY ts_event_ns) AS must
+SELECT account, ts_event_ns, peak, flows + greatest(
+    max(equity - flows) OVER (PARTITION BY account ORDER BY ts_event_ns),
+    CASE WHEN EXISTS (SELECT 1 FROM retired r WHERE r.book = $1 AND r.lineage = $2 AND r.name = 'equity')
+        THEN first_value(peak - flows) OVER (PARTITION BY account ORDER BY ts_event_ns) END) AS must
 FROM equity WHERE book = $1 AND lineage = $2
 """
 _MEND_PEAKS = f"""
@@ -75,6 +80,8 @@ class Checked:
     rows: dict[str, int]
     """How many rows each table must have."""
     differences: list[Difference]
+    equity_since_ns: int = 0
+    """Valuations of before have been retired; 0: none have."""
 
 
 class Rebuild:
@@ -132,7 +139,7 @@ class Rebuild:
             if row["peak"] != row["must"]:
                 text = f"peak is {row['peak']}, must be {row['must']}"
                 differences.append(Difference("equity", f"{row['account']} {row['ts_event_ns']}", text))
-        return rebuilt, Checked(counts, differences)
+        return rebuilt, Checked(counts, differences, await self._connection.fetchval(_RETIRED, *here) or 0)
 
     async def _stored(self, table: str, scope: Scope) -> list[Row]:
         query = f"SELECT * FROM {table} WHERE book = $1 AND lineage = $2"  # noqa: S608 (one of ours)
