@@ -169,6 +169,7 @@ async def test_commands_and_reports_over_streams_are_booked_once_though_the_port
     assert await differences(connection, bus.book) == []
     last = [message for message in await said(bus, Topic.PORTFOLIO) if isinstance(message, EquityMarked)][-1]
     assert (last.equity, last.flows) == (D(100_130), D(50))
+    assert await said(bus, Topic.ALERTS) == []
 
 
 # -- the command ---------------------------------------------------------------------------------------------------------
