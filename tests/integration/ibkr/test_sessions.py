@@ -13,7 +13,7 @@ import pytest
 
 from barque.errors import VenueUnavailable
 from barque.messages import Fill, OrderRejected, OrderUnknown, SubmitOrder
-from barque.venue import Accepted, Connected, Disconnected, Executed, Rejected, TradingDisabled
+from barque.venue import Accepted, Connected, Disconnected, Ended, Executed, Rejected, TradingDisabled
 from simulators.tws import replies
 from simulators.tws.server import TwsSimulator
 from tests.support.builders import an_order
@@ -60,6 +60,47 @@ async def test_what_filled_meanwhile_is_in_the_books_of_the_next_session(tws: Tw
         shown = await trader.venue.open_orders()
     assert [(each.order_id, each.quantity) for each in executions] == [("o1", D(1))]
     assert [(each.order_id, each.quantity, each.filled) for each in shown] == [("o1", D(2), D(1))]
+
+
+@pytest.mark.parametrize("blank", [False, True], ids=["referenced", "without_reference"])
+async def test_an_order_that_was_refused_or_ran_out_of_time_meanwhile_ends_in_the_brokers_words(
+    tws: TwsSimulator, blank: bool
+) -> None:
+    """The list of completed orders has no order ids, and often no references."""
+    tws.blank_completed_refs = blank
+    async with Trader(tws) as trader:
+        for name in ("refused", "late", "withdrawn", "filled"):
+            await trader.place(name, order_type="limit", limit_price=D("1.09"), time_in_force="day")
+        await until(lambda: len(trader.of(Accepted)) == 4)
+        orders = {name: trader.at_tws(name) for name in ("refused", "late", "withdrawn", "filled")}
+        await tws.refuse()
+        tws.mishaps.drop_sockets()
+        await until(lambda: "Disconnected" in kinds(trader))
+        tws.mishaps.reject(orders["refused"], "Order rejected - reason:The account is restricted")
+        tws.exchange.end(orders["late"], "Cancelled", reason=None)
+        tws.mishaps.cancel(orders["withdrawn"], "Cancelled by Trader")
+        tws.mishaps.fill(orders["filled"], 100_000, D("1.09"))
+        await tws.listen()
+        await until(lambda: "Connected" in kinds(trader))
+        await trader.venue.open_orders()
+        await trader.venue.executions_since(0)
+        await trader.venue.open_orders()
+        await trader.venue.executions_since(0)
+    (rejected,) = trader.of(Rejected)
+    assert (rejected.order_id, rejected.detail) == ("refused", "Order rejected - reason:The account is restricted")
+    ended = {each.order_id: each.how for each in trader.of(Ended)}
+    assert ended == {"late": "expired", "withdrawn": "cancelled"}
+    assert trader.filled("filled") == 1
+
+
+async def test_completed_orders_that_are_never_told_keep_nothing_waiting(tws: TwsSimulator) -> None:
+    """Row 10, request 99."""
+    tws.script.on("reqCompletedOrders").silence()
+    async with Trader(tws, request_timeout_s=0.3) as trader:
+        started = time.monotonic()
+        assert await trader.venue.executions_since(0) == []
+        assert await trader.venue.executions_since(0) == []
+    assert time.monotonic() - started < 3, "once in a connection"
 
 
 async def test_a_restart_of_the_gateway_with_refusals_a_proxy_and_a_taken_client_id_ends_in_one_session(

@@ -16,6 +16,7 @@ from barque.messages import (
     Message,
     OrderCancelled,
     OrderModified,
+    OrderRejected,
     PositionSnapshot,
     ReconciliationReport,
 )
@@ -347,3 +348,61 @@ def test_what_an_opening_balance_cost_is_no_difference_of_cash() -> None:
     assert {report.severity for report in of_kind(ReconciliationReport, said)} == {"clean"}
     poorer = an_account(cash={"USD": D("99990")})
     assert report_of(twice(sending, account=poorer, positions=held("2"), ledger=booked)).severity == "minor"
+
+
+# -- what the broker shows no more -----------------------------------------------------------------------------------------
+
+OF_THE_DAY = capabilities(executions_zone="America/New_York")
+"""`T0` is the evening of 30 April there; four hours later is the next day."""
+
+
+def away_past_midnight(fills: bool) -> Sending:
+    """An order is at work, the sender stops, the order fills or is withdrawn, and the broker's day ends."""
+    sending = Sending(OF_THE_DAY)
+    sending.connect()
+    sending.tell(an_order(order_id="o1", order_type="limit", limit_price=D("1.2")))
+    sending.deliver()
+    sending.crash()
+    if fills:
+        sending.broker.trade("o1", D(1))
+    sending.broker.orders["o1"].open = False
+    sending.broker.pending = []
+    sending.now_ns += 5 * 3_600 * NS
+    sending.broker.now_ns = sending.now_ns
+    return sending
+
+
+def looks(sending: Sending, count: int = 4) -> list[Message]:
+    said = sending.tell(Connected(ts_event_ns=sending.now_ns))
+    for _ in range(count):
+        said += sending.answer(executions=()) + sending.wait(6)
+    return said
+
+
+def test_a_fill_that_the_broker_shows_no_more_is_a_difference_of_positions_and_its_order_is_not_called_dead() -> None:
+    sending = away_past_midnight(fills=True)
+    said = looks(sending)
+    assert sending.state_of("o1") == "UNKNOWN"
+    assert not of_kind(OrderCancelled, said) and not of_kind(OrderRejected, said)
+    (halt,) = sending.halts
+    assert "position EURUSD: we have 0, the broker has 1" in halt.reason
+    (alert,) = [each for each in of_kind(Alert, said) if each.name == "reconciliation_failed"]
+    assert "position EURUSD" in alert.text
+    notes = [line for report in of_kind(ReconciliationReport, said) for line in report.discrepancies]
+    assert any("the broker shows executions from 2014-05-01 04:00:00 UTC on only" in line for line in notes)
+
+
+def test_where_the_position_is_as_booked_an_order_that_is_gone_has_ended() -> None:
+    sending = away_past_midnight(fills=False)
+    said = looks(sending)
+    assert sending.state_of("o1") == "CANCELLED"
+    assert len(of_kind(OrderCancelled, said)) == 1 and not sending.halts
+
+
+def test_within_the_brokers_day_nothing_is_said_of_it() -> None:
+    sending = Sending(OF_THE_DAY)
+    sending.connect()
+    sending.crash()
+    sending.now_ns += 3_600 * NS
+    said = looks(sending)
+    assert [report.severity for report in of_kind(ReconciliationReport, said)] == ["clean"]

@@ -12,8 +12,10 @@ it must not invent. Errors of `barque.errors`: `VenueUnavailable` only where sur
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal, Protocol, TypeAlias
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -41,10 +43,29 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     dedupe: Dedupe = "none"
     executions_back_s: int = 86_400
     """How far back `executions_since` can look."""
+    executions_zone: str = ""
+    """And no further than to the last midnight in this time zone; empty: as far as `executions_back_s`."""
     books_lag_s: float = 5.0
     """So long may the books take to show what has happened; a look at them sooner proves nothing."""
     converts: bool = False
     """Profits in other currencies become the account's own at once, at the broker's rate: then there is no cash to compare."""
+
+
+def reach_ns(capabilities: Capabilities, now_ns: int) -> int:
+    """The oldest time of which `executions_since` tells at `now_ns`. What was executed before shows in positions alone.
+
+    >>> can = Capabilities(
+    ...     order_types=(), times_in_force=(), modify=True, brackets=True, oco=True, executions_zone="America/New_York"
+    ... )
+    >>> (1_796_212_800 * 10**9 - reach_ns(can, 1_796_212_800 * 10**9)) // 10**9  # 12:00 UTC is seven hours after midnight there
+    25200
+    """
+    furthest_ns = now_ns - capabilities.executions_back_s * 10**9
+    if not capabilities.executions_zone:
+        return furthest_ns
+    now = datetime.fromtimestamp(now_ns // 10**9, ZoneInfo(capabilities.executions_zone))
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    return max(furthest_ns, int(midnight.timestamp()) * 10**9)
 
 
 class VenueOrder(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ import pytest
 from barque.venue import Accepted, Ended, Executed, Modified, Rejected, RequestRefused, VenueEvent, VenueExecution
 from tests.support.builders import NS, T0, an_order
 from venues.ibkr.orders import Terms
-from venues.ibkr.reports import Seen
+from venues.ibkr.reports import Completed, Seen
 from venues.ibkr.tracker import Tracker
 
 D = Decimal
@@ -192,3 +192,47 @@ def test_executions_are_shown_from_the_second_asked_for() -> None:
     watched.execute("x.01", "1")
     assert [each.exec_id for each in watched.tracker.executions(T0 + NS - 1)] == ["x.01"]
     assert watched.tracker.executions(T0 + NS) == []
+
+
+# -- how an order ended ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ends_in_s", "text", "cancels", "how"),
+    [
+        (0, "Order Canceled - reason:", False, "expired"),
+        (0, "", False, "expired"),
+        (3_600, "", False, "cancelled"),
+        (0, "Order Canceled - reason:The exchange is closed", False, "cancelled"),
+        (0, "Order Canceled - reason:", True, "cancelled"),
+    ],
+)
+def test_an_order_of_the_day_that_ends_with_it_unasked_and_without_a_reason_is_out_of_time(
+    ends_in_s: int, text: str, cancels: bool, how: str
+) -> None:
+    watched = Watched()
+    order = an_order(order_id="d", order_type="limit", limit_price=D("1.09"), time_in_force="day")
+    watched.tracker.sent(order, OLD, WIRE + 1, 0, D(100_000), T0 + ends_in_s * NS)
+    at_wire = watched.tracker.find("d")
+    assert at_wire is not None
+    at_wire.cancelling = cancels
+    if text:
+        watched.tracker.on_error(WIRE + 1, 202, text, T0)
+    else:
+        watched.tracker.on_status(CLIENT, WIRE + 1, PERM + 1, "Cancelled", D(0), T0, "")
+    (ended,) = [event for event in watched.events if isinstance(event, Ended)]
+    assert ended.how == how
+
+
+def test_an_order_that_is_listed_as_ended_is_told_once_and_not_before_its_fills() -> None:
+    watched = Watched()
+    watched.echo()
+    completed = Completed(order_id="", perm_id=PERM, status="Cancelled", how="rejected", text="Refused there", filled=D(2))
+    watched.tracker.on_completed(completed, T0)
+    assert not [event for event in watched.events if isinstance(event, Rejected)] and watched.missing == 1
+    watched.execute("e1", "2")
+    watched.tracker.on_completed(completed, T0)
+    watched.tracker.on_completed(completed, T0)
+    (rejected,) = [event for event in watched.events if isinstance(event, Rejected)]
+    assert (rejected.order_id, rejected.detail) == ("o", "Refused there")
+    assert watched.tracker.open_ids() == set()

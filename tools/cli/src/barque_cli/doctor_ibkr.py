@@ -87,7 +87,11 @@ async def probe(raw: Mapping[str, Any], common: CommonConfig) -> list[Finding]:
 
 
 def _session(link: Link, heard: _Heard) -> list[Finding]:
-    trades = "the API is read-only: in the Gateway untick Configure, API, Settings, 'Read-Only API' (runbook ibkr_read_only)"
+    trades = (
+        "the API is read-only: it takes no orders and shows none that are open, so a sender cannot compare its books and stays not "
+        "ready; positions, money and prices are shown. In the Gateway untick Configure, API, Settings, 'Read-Only API' (runbook "
+        "ibkr_read_only)"
+    )
     farms = heard.farms()
     return [
         Finding("orders", not link.read_only, trades if link.read_only else "the API takes orders"),

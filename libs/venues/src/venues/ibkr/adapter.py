@@ -62,7 +62,20 @@ from venues.ibkr.orders import (
     wire_order,
 )
 from venues.ibkr.pacing import Lane
-from venues.ibkr.reports import GONE, ZERO, Seen, figures, money, number, reject_reason, seen_execution, seen_order, seen_position
+from venues.ibkr.reports import (
+    GONE,
+    ZERO,
+    Completed,
+    Seen,
+    figures,
+    money,
+    number,
+    reject_reason,
+    seen_completed,
+    seen_execution,
+    seen_order,
+    seen_position,
+)
 from venues.ibkr.session import ORDERS, Degraded, Down, GatewayRefused, Notice, Restored, Safe, Session, SessionEvent, Up
 from venues.ibkr.tracker import AtWire, Tracker
 from venues.ibkr.windows import expected_outage
@@ -89,6 +102,7 @@ class IbkrVenue:
             brackets=True,
             oco=True,
             dedupe="none",
+            executions_zone=config.time_zone,
             books_lag_s=config.books_lag_s,
         )
         self._config = config
@@ -109,6 +123,10 @@ class IbkrVenue:
         """By con id, in their units, as the Gateway said last."""
         self._explained: dict[int, Decimal] = {}
         """The same, as far as executions that we know account for it."""
+        self._ended_unseen = True
+        """Some order of ours may have ended without our being told."""
+        self._completed: list[Completed] | None = None
+        """Orders that had ended, while they are being asked for."""
         self._pnl: dict[str, Decimal | None] = {}
         """Of the account: `daily_pnl`, `unrealised_pnl`, `realised_pnl`, as the Gateway said last."""
         self._pnl_request = 0
@@ -132,6 +150,7 @@ class IbkrVenue:
                 "commissionReport": self._hear_commission,
                 "position": self._hear_position,
                 "pnl": self._hear_pnl,
+                "completedOrder": self._hear_completed,
             },
             prepare=self._prepare,
             on_event=self._on_session,
@@ -207,6 +226,7 @@ class IbkrVenue:
         for told in early:
             told()
         self._explained = dict(self._positions)
+        self._ended_unseen = True
         self._watch_pnl()
 
     def _watch_pnl(self) -> None:
@@ -318,7 +338,8 @@ class IbkrVenue:
         parent_wire_id = parent.wire_id if parent is not None and not parent.done and not self._is_whole(parent) else 0
         place = Place(wire_id=wire_id, account=link.account, token=token, parent_wire_id=parent_wire_id, transmit=transmit)
         terms = terms_of(order, listing)
-        self._tracker.sent(order, compared(order, order.order_type), wire_id, parent_wire_id, listing.unit)
+        day_ends_ns = listing.day_ends_ns(time.time_ns())
+        self._tracker.sent(order, compared(order, order.order_type), wire_id, parent_wire_id, listing.unit, day_ends_ns)
         link.client.placeOrder(wire_id, listing.contract(), wire_order(order, terms, listing, place))
 
     def _orphaned(self, order: SubmitOrder, orders: Sequence[tuple[SubmitOrder, str]]) -> str:
@@ -395,6 +416,8 @@ class IbkrVenue:
             shown, filled = self._shown, self._filled_shown
         finally:
             self._shown = None
+        at_work = {seen.order_id for seen in shown.values() if seen.status not in GONE}
+        self._ended_unseen = self._ended_unseen or bool(self._tracker.open_ids() - at_work)
         return [
             seen.as_open(filled.get(key, ZERO) / self._unit(seen.con_id))
             for key, seen in shown.items()
@@ -402,8 +425,10 @@ class IbkrVenue:
         ]
 
     async def executions_since(self, ts_ns: int) -> list[VenueExecution]:
-        """Those of the day, in the Gateway's time zone: it keeps no others."""
+        """Those of the day, in the Gateway's time zone: it keeps no others. Then what has become of orders that are open no more:
+        an end is told after the fills that came before it."""
         await self._read_executions()
+        await self._read_completed()
         return self._tracker.executions(ts_ns)
 
     async def positions(self) -> list[VenuePosition]:
@@ -423,6 +448,24 @@ class IbkrVenue:
     async def _read_executions(self) -> None:
         wanted = ExecutionFilter(acctCode=self._account)
         await self._open_session().ask("executions", lambda ib: ib.reqExecutionsAsync(wanted))
+
+    async def _read_completed(self) -> None:
+        """Where an order of ours is open no more, and in each connection once. Where it is not answered the books resolve the
+        order, with fewer words."""
+        session = self._open_session()
+        if not self._ended_unseen or session.link.read_only:
+            return
+        self._ended_unseen = False
+        found: list[Completed] = []
+        self._completed = found
+        try:
+            await session.ask("completed orders", lambda ib: ib.reqCompletedOrdersAsync(True))
+        except VenueError as error:
+            log.warning("ibkr_completed_orders_unknown", reason=str(error))
+        finally:
+            self._completed = None
+        for completed in found:
+            self._tracker.on_completed(completed, time.time_ns())
 
     def _look_for_fills(self) -> None:
         """A status or a position speaks of more than has been reported: give the report a moment, then ask."""
@@ -457,13 +500,18 @@ class IbkrVenue:
             self._ids.see(order.orderId)
 
         def told() -> None:
-            seen = seen_order(contract, order, state.status, self._book)
+            seen = seen_order(contract, order, state.status, self._book, time.time_ns())
             if self._shown is not None:
                 self._shown[(seen.client_id, seen.wire_id, seen.perm_id)] = seen
             if seen.account in ("", self._account):
                 self._tracker.on_order(seen, time.time_ns())
 
         self._later_or_now(told)
+
+    def _hear_completed(self, contract: Contract, order: Order, state: OrderState) -> None:
+        """Some come unasked, after a fill."""
+        if self._completed is not None and order.account == self._account:
+            self._completed.append(seen_completed(contract, order, state, self._book))
 
     def _hear_status(
         self,

@@ -21,6 +21,7 @@ from ib_async import Contract, ContractDetails
 from barque.errors import ConfigError, VenueRefused, VenueUnavailable
 from barque.instruments import Instrument
 from venues.ibkr.config import FRONT, ContractConfig, IbkrConfig, SecType, check_symbols
+from venues.ibkr.hours import closes_ns
 from venues.ibkr.session import Session
 
 log = structlog.get_logger()
@@ -63,10 +64,17 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     time_zone: str = ""
     trading_hours: str = ""
     """`20261218:1700-20261219:1600;20261220:CLOSED`, in `time_zone`."""
+    liquid_hours: str = ""
+    """Regular hours, in the same form."""
     order_types: str = ""
     outside_rth: bool = False
     unit: Decimal = Decimal(1)
     """Units of theirs in one contract of ours: 100,000 of a currency pair."""
+
+    def day_ends_ns(self, now_ns: int) -> int | None:
+        """When an order of the day that is there at `now_ns` runs out of time; None: the broker does not say."""
+        regular = self.sec_type in ("STK", "OPT") and not self.outside_rth
+        return closes_ns(self.liquid_hours if regular else self.trading_hours, self.time_zone, now_ns)
 
     def increment_at(self, price: Decimal) -> Decimal:
         """The price step at `price`."""
@@ -295,6 +303,7 @@ def listing_of(details: ContractDetails, wanted: ContractConfig, instrument: Ins
         price_magnifier=details.priceMagnifier or 1,
         time_zone=details.timeZoneId,
         trading_hours=details.tradingHours,
+        liquid_hours=details.liquidHours,
         order_types=details.orderTypes,
         outside_rth=wanted.outside_rth,
         unit=Decimal(1) if derivative else instrument.multiplier,

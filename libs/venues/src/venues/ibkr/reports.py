@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Literal
 
 import msgspec
-from ib_async import AccountValue, Contract, Execution, Order, Position
+from ib_async import AccountValue, Contract, Execution, Order, OrderState, Position
 
 from barque.errors import VenueUnavailable
 from barque.messages import RejectReason
@@ -19,12 +20,15 @@ from barque.messages.signals import Side
 from barque.venue import VenueAccount, VenueExecution, VenueOrder, VenuePosition
 from venues.ibkr.codes import Reaction, code_of
 from venues.ibkr.contracts import ContractBook, Listing, exact
+from venues.ibkr.hours import instant_ns
 from venues.ibkr.orders import ORDER_TYPES, Terms, compared, order_id_of
 
 UNSET = 1e300
 """Numbers from here on mean that there is none."""
 ZERO = Decimal(0)
 CENT = Decimal("0.01")
+CLOSE_NS = 600_000_000_000
+"""So long after a close orders of the day may take to end."""
 _OUR_TYPES = {theirs: ours for ours, theirs in ORDER_TYPES.items()}
 GONE = frozenset({"Filled", "Cancelled", "ApiCancelled"})
 """Statuses of orders that are not open."""
@@ -52,6 +56,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     parent_wire_id: int = 0
     unit: Decimal = Decimal(1)
     """Units of theirs in a contract of ours."""
+    expires_ns: int | None = None
+    """When its time in force ends; None: never, or not known."""
 
     def as_open(self, filled: Decimal) -> VenueOrder:
         """For the books."""
@@ -67,6 +73,42 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
             limit_price=terms.limit_price,
             stop_price=terms.stop_price,
         )
+
+
+class Completed(msgspec.Struct, frozen=True, kw_only=True):
+    """An order that has ended, as the Gateway lists it: without its id, and often without its reference."""
+
+    order_id: str
+    """Ours, by its reference; empty: there was none, or it is not ours."""
+    perm_id: int
+    status: str
+    how: Literal["cancelled", "expired", "rejected"]
+    """Of one that is not `Filled`."""
+    text: str
+    filled: Decimal
+    """Contracts of ours."""
+
+
+def seen_completed(contract: Contract, order: Order, state: OrderState, book: ContractBook) -> Completed:
+    """A `completedOrder` message. What ended it is in its words, or follows from when it ended."""
+    _, listing = names_of(contract, book)
+    said, at_ns = state.completedStatus.strip(), instant_ns(state.completedTime)
+    how: Literal["cancelled", "expired", "rejected"] = "cancelled"
+    if "reject" in said.lower() or (state.status == "Inactive" and said):
+        how = "rejected"
+    elif "expire" in said.lower():
+        how = "expired"
+    elif at_ns is not None and "trader" not in said.lower():
+        expires_ns = _expires_ns(order, listing, at_ns - CLOSE_NS)
+        how = "expired" if expires_ns is not None and expires_ns <= at_ns else "cancelled"
+    return Completed(
+        order_id=order_id_of(order.orderRef),
+        perm_id=order.permId,
+        status=state.status,
+        how=how,
+        text=said or state.status,
+        filled=(number(order.filledQuantity) or ZERO) / (listing.unit if listing is not None else Decimal(1)),
+    )
 
 
 def venue_order_id(perm_id: int, wire_id: int) -> str:
@@ -107,7 +149,7 @@ def names_of(contract: Contract, book: ContractBook) -> tuple[str, Listing | Non
     return contract.localSymbol or contract.symbol or str(contract.conId), None
 
 
-def seen_order(contract: Contract, order: Order, status: str, book: ContractBook) -> Seen:
+def seen_order(contract: Contract, order: Order, status: str, book: ContractBook, now_ns: int) -> Seen:
     """An `openOrder` message."""
     symbol, listing = names_of(contract, book)
     unit = listing.unit if listing is not None else Decimal(1)
@@ -126,7 +168,14 @@ def seen_order(contract: Contract, order: Order, status: str, book: ContractBook
         terms=_terms(order, unit),
         parent_wire_id=order.parentId,
         unit=unit,
+        expires_ns=_expires_ns(order, listing, now_ns),
     )
+
+
+def _expires_ns(order: Order, listing: Listing | None, now_ns: int) -> int | None:
+    if order.tif == "GTD":
+        return instant_ns(order.goodTillDate)
+    return listing.day_ends_ns(now_ns) if order.tif == "DAY" and listing is not None else None
 
 
 def _terms(order: Order, unit: Decimal) -> Terms:

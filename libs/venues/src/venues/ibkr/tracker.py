@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 from itertools import islice
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -20,7 +20,7 @@ from barque.messages import RejectReason, SubmitOrder
 from barque.venue import Accepted, Ended, Executed, Modified, Noted, Rejected, RequestRefused, VenueEvent, VenueExecution
 from venues.ibkr.codes import Reaction, explain, reaction_of
 from venues.ibkr.orders import NS, Terms, compared
-from venues.ibkr.reports import AT_WORK, GONE, ZERO, Seen, reject_reason, venue_order_id
+from venues.ibkr.reports import AT_WORK, GONE, ZERO, Completed, Seen, reject_reason, venue_order_id
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -68,18 +68,23 @@ class Tracker:
         """By order: contracts of each execution that has not been replaced."""
         self._replaced: dict[str, None] = {}
         self._commissions: dict[str, tuple[Decimal, str]] = {}
+        self._completed: dict[str, None] = {}
+        """Orders whose end was told from the list of those that had ended."""
 
     # -- what we do ----------------------------------------------------------------------------------------------------
 
-    def sent(self, order: SubmitOrder, told: Terms, wire_id: int, parent_wire_id: int, unit: Decimal) -> None:
-        """It is being written to the wire. `told`: the terms as our side has them, before any rounding."""
+    def sent(
+        self, order: SubmitOrder, told: Terms, wire_id: int, parent_wire_id: int, unit: Decimal, day_ends_ns: int | None = None
+    ) -> None:
+        """It is being written to the wire. `told`: the terms as our side has them, before any rounding. `day_ends_ns`: when the
+        broker ends an order of the day."""
         at_wire = AtWire(
             order_id=order.order_id,
             wire_id=wire_id,
             order_type=order.order_type,
             told=told,
             parent_wire_id=parent_wire_id,
-            expires_ns=order.valid_until_ns if order.time_in_force == "gtd" else None,
+            expires_ns={"gtd": order.valid_until_ns, "day": day_ends_ns}.get(order.time_in_force),
             unit=unit,
         )
         _remember(self._orders, order.order_id, at_wire, ORDERS_WINDOW)
@@ -167,7 +172,7 @@ class Tracker:
         elif code in HELD:
             self._emit(Noted(order_id=order.order_id, detail=detail, ts_event_ns=now_ns))
         elif reaction is Reaction.CANCELLED:
-            self._end(order, detail, now_ns)
+            self._end(order, detail, now_ns, said=text.partition("reason:")[2].strip())
         elif reaction is Reaction.CHANGE_REFUSED:
             self._refuse_change(order, RejectReason.ORDER_STATE, detail, now_ns)
         elif reaction is Reaction.CANCEL_REFUSED:
@@ -192,6 +197,30 @@ class Tracker:
         if execution.corrects:
             _remember(self._replaced, execution.corrects, None, EXECUTIONS_WINDOW)
 
+    def open_ids(self) -> set[str]:
+        """Orders of ours that have not ended, as far as is known."""
+        return {order_id for order_id, order in self._orders.items() if not order.done}
+
+    def on_completed(self, completed: Completed, now_ns: int) -> None:
+        """An order that had ended when the Gateway was asked; said once, and only where its executions are known."""
+        order_id = self.order_of(completed.order_id, 0, 0, completed.perm_id)
+        order = self._orders.get(order_id)
+        if not order_id or order_id in self._completed or (order is not None and order.done):
+            return
+        if completed.filled > self.filled(order_id):
+            self._on_missing()
+            return
+        if completed.status == "Filled":
+            return  # its executions have said so
+        _remember(self._completed, order_id, None, ORDERS_WINDOW)
+        if order is not None:
+            order.done, order.refused, order.asked, order.cancelling = True, completed.how == "rejected", None, False
+        about: dict[str, Any] = {"order_id": order_id, "detail": completed.text, "ts_event_ns": now_ns}
+        if completed.how == "rejected":
+            self._emit(Rejected(reason=reject_reason(201, completed.text), **about))
+        else:
+            self._emit(Ended(how=completed.how, **about))
+
     # -- following -----------------------------------------------------------------------------------------------------
 
     def _adopt(self, order_id: str, seen: Seen) -> AtWire:
@@ -203,6 +232,7 @@ class Tracker:
             told=compared(seen.terms, seen.order_type),
             parent_wire_id=seen.parent_wire_id,
             unit=seen.unit,
+            expires_ns=seen.expires_ns,
         )
         _remember(self._orders, order_id, order, ORDERS_WINDOW)
         _remember(self._by_wire, seen.wire_id, order_id, ORDERS_WINDOW)
@@ -245,11 +275,14 @@ class Tracker:
             )
         )
 
-    def _end(self, order: AtWire, detail: str, now_ns: int) -> None:
+    def _end(self, order: AtWire, detail: str, now_ns: int, said: str = "") -> None:
+        """The broker's word for both is `Cancelled`: it is out of time where its time is over, nobody asked, and no reason is
+        `said`."""
         if order.done:
             return
+        over = order.expires_ns is not None and now_ns >= order.expires_ns - NS
+        expired = over and not order.cancelling and not said
         order.done, order.asked, order.cancelling = True, None, False
-        expired = order.expires_ns is not None and now_ns >= order.expires_ns - NS
         how: Literal["cancelled", "expired"] = "expired" if expired else "cancelled"
         self._emit(Ended(order_id=order.order_id, how=how, detail=detail, ts_event_ns=now_ns))
 

@@ -10,7 +10,9 @@ has to agree. The first books of a new history are its opening balance: position
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -25,11 +27,11 @@ from barque.messages import (
     Topic,
 )
 from barque.messages.signals import Side
-from barque.venue import Modified, VenueExecution, VenueOrder
+from barque.venue import Modified, VenueExecution, VenueOrder, reach_ns
 from router.core.lifecycle import FINAL, WORKING, OrderEvent, OrderState
 from router.core.orders import cancel_of
 from router.core.sending import executions, exits, outbound, reports
-from router.core.sending.config import Policy, ns
+from router.core.sending.config import NS, Policy, ns
 from router.core.sending.desk import Desk
 from router.core.sending.effects import HaltBook, Withdraw
 from router.core.sending.events import Books, BooksUnavailable
@@ -55,8 +57,12 @@ def take(desk: Desk, books: Books) -> None:
         desk.count("books_stale")
         return
     asked_ns, state.asked, state.books_detail = state.asked_ns, 0, ""
+    reach = reach_ns(desk.capabilities, asked_ns)
+    blind = Blind(reach, books) if 0 < state.reconciled_ns < reach else None
     notes = _book_missing(desk, books) if state.opened else _open(desk, books)
-    _follow_orders(desk, books, asked_ns)
+    if blind is not None and state.report_due:
+        notes.append(_reaches_back_to(state.reconciled_ns, reach))
+    _follow_orders(desk, books, asked_ns, blind)
     ours = _our_books(desk, books, asked_ns)
     found = compare(ours, books.open_orders, books.positions, books.account.cash, books.ledger, desk.config.reconciliation)
     confirmed = _confirm(desk, found, asked_ns)
@@ -112,7 +118,19 @@ def _adjust(desk: Desk, symbol: str, signed: Decimal, price: Decimal, exec_id: s
 # -- orders ----------------------------------------------------------------------------------------------------------
 
 
-def _follow_orders(desk: Desk, books: Books, asked_ns: int) -> None:
+class Blind(NamedTuple):
+    """Executions between the last good look and `reach_ns` are shown no more: what a position says of them is all there is."""
+
+    reach_ns: int
+    books: Books
+
+
+def _reaches_back_to(reconciled_ns: int, reach: int) -> str:
+    seen, told = (f"{datetime.fromtimestamp(at // NS, UTC):%Y-%m-%d %H:%M:%S} UTC" for at in (reconciled_ns, reach))
+    return f"the books were last compared at {seen}, and the broker shows executions from {told} on only: positions tell the rest"
+
+
+def _follow_orders(desk: Desk, books: Books, asked_ns: int, blind: Blind | None) -> None:
     open_orders = {order.order_id: order for order in books.open_orders if order.order_id}
     for live in list(desk.state.orders.values()):
         if not live.number or live.state in FINAL:
@@ -121,7 +139,7 @@ def _follow_orders(desk: Desk, books: Books, asked_ns: int) -> None:
         if shown is not None:
             _found(desk, live, shown, asked_ns)
         elif live.since_ns <= asked_ns and live.state in _ABSENT:
-            _missing(desk, live, asked_ns)
+            _missing(desk, live, asked_ns, blind)
 
 
 def _found(desk: Desk, live: LiveOrder, shown: VenueOrder, asked_ns: int) -> None:
@@ -180,8 +198,13 @@ def _as_modified(desk: Desk, live: LiveOrder, shown: VenueOrder) -> Modified:
     )
 
 
-def _missing(desk: Desk, live: LiveOrder, asked_ns: int) -> None:
-    """It is not among the open orders. What the broker has executed of it has just been booked."""
+def _missing(desk: Desk, live: LiveOrder, asked_ns: int, blind: Blind | None) -> None:
+    """It is not among the open orders. What the broker has executed of it, and still shows, has just been booked."""
+    if blind is not None and _may_have_traded(desk, live, blind):
+        if live.state in WORKING:
+            detail = "the broker's books do not have it any more, show no executions of that time, and its position is not ours"
+            desk.lose(live, detail)
+        return
     if live.filled >= live.at_venue and live.state in WORKING:
         return  # the broker's order is whole; ours waits for its entry
     if not live.absent_ns:
@@ -201,6 +224,14 @@ def _missing(desk: Desk, live: LiveOrder, asked_ns: int) -> None:
         detail = f"order {live.order.order_id} never reached the broker: its books, read twice, do not have it"
         desk.say(OrderRejected, live.order, reason=RejectReason.NOT_SENT, detail=detail)
         desk.move(live, OrderEvent.REJECTED)
+
+
+def _may_have_traded(desk: Desk, live: LiveOrder, blind: Blind) -> bool:
+    """The position of its symbol is not what we have booked: the order is not told to have ended while that is so."""
+    symbol = live.order.symbol
+    theirs = next((position.quantity for position in blind.books.positions if position.symbol == symbol), ZERO)
+    apart = theirs - desk.state.positions.get(symbol, ZERO)
+    return apart > 0 if live.order.side == "buy" else apart < 0
 
 
 def _whole_there(desk: Desk, live: LiveOrder) -> None:
