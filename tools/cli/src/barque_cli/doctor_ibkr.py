@@ -88,7 +88,7 @@ async def probe(raw: Mapping[str, Any], common: CommonConfig) -> list[Finding]:
 
 def _session(link: Link, heard: _Heard) -> list[Finding]:
     trades = (
-        "the API is read-only: it takes no orders and shows none that are open, so a sender cannot compare its books and is never "
+        "the API is read-only: it takes no orders and shows none that are open, so a sender cannot compare its books and is not "
         "ready. In the Gateway untick Configure, API, Settings, 'Read-Only API' (runbook ibkr_read_only)"
     )
     farms = heard.farms()
