@@ -17,9 +17,10 @@ import httpx
 import pytest
 from playwright.async_api import Page, async_playwright, expect
 
-from barque.bus.redis_bus import RedisBus
+from barque.bus.redis_bus import Commit, RedisBus
 from barque.config import PostgresConfig, RedisConfig
 from barque.embedded.process import free_port
+from barque.messages import Alert, Topic
 from tests.support.builders import MINUTE, T0
 from tests.support.servers import begin_book
 
@@ -134,6 +135,16 @@ async def until_counts(page: Page, expected: list[int]) -> None:
         counts = await page.evaluate(COUNTS)
 
 
+async def until_highest(page: Page, expected: float) -> None:
+    """Wait until the highest candle of the chart is as high as this."""
+    highest = """() => Math.max(...getElement(+document.querySelector('.a-chart .plot').id.slice(1)).chart.getOption()
+        .series[0].data.map(row => Math.max(...(row.value ?? row).filter(figure => figure < 1e6))))"""
+    deadline = time.monotonic() + 8
+    while (found := await page.evaluate(highest)) != expected:
+        assert time.monotonic() < deadline, f"the highest candle is {found}"
+        await asyncio.sleep(0.1)
+
+
 async def test_the_page_shows_the_market_live_and_its_button_halts_the_book(
     address: str, page: Page, bus: RedisBus, connection: asyncpg.Connection
 ) -> None:
@@ -145,6 +156,17 @@ async def test_the_page_shows_the_market_live_and_its_button_halts_the_book(
     await write_fill(connection, bus.book, 100, "sell")
     await until_counts(page, [101, 1, 1])
     await write_bar(connection, bus.book, 100, seq=1)
+    await until_counts(page, [102, 1, 1])
+
+    text = "DU1: no order has left for 60 s: there is no session with the broker; see to the broker's program"
+    alert = Alert(name="sender_disconnected", ts_event_ns=T0, severity="critical", source="sender.ibkr", text=text)
+    await bus.commit(Commit(node="n", expected_seq=0, state=b"", positions={}, outputs={Topic.ALERTS: [alert]}, outs={}))
+    await expect(page.locator(".a-alerts")).to_contain_text("sender disconnected")
+    await expect(page.locator(".a-alerts")).to_contain_text(text)
+
+    whole = "UPDATE bars SET high = 1.39, revised_ns = $1 WHERE ts_open_ns = $2"
+    await connection.execute(whole, T0 + 200 * MINUTE, T0 + 95 * MINUTE)
+    await until_highest(page, 1.39)
     await until_counts(page, [102, 1, 1])
 
     async with httpx.AsyncClient(base_url=address, trust_env=False) as api:
