@@ -79,6 +79,22 @@ async def test_a_market_order_is_accepted_and_executed_with_its_commission(desk:
     assert [each.exec_id for each in await desk.venue.executions_since(before_ns - 10**9)] == [execution.exec_id]
 
 
+@once
+async def test_what_moves_the_balance_without_a_trade_is_listed_with_the_account(desk: Desk) -> None:
+    assert (await desk.venue.account()).movements == ()
+    before_ns = time.time_ns()
+    desk.sim.deposit(500.0, "by wire")
+    desk.sim.deposit(-20.5)
+    await desk.hears(Executed, await desk.submit(quantity=D("0.5")))
+    account = await desk.venue.account()
+    assert account.cash == {"USD": D(100_000) + D(500) - D("20.5") - D("3.5")}
+    listed = [(each.kind, each.amount, each.currency, each.detail) for each in account.movements]
+    assert listed == [("deposit", D(500), "USD", "by wire"), ("withdrawal", D("-20.5"), "USD", "")]
+    assert all(before_ns - 10**9 <= each.ts_event_ns <= time.time_ns() + 10**9 for each in account.movements)
+    assert len({each.reference for each in account.movements}) == 2
+    assert (await desk.venue.account()).movements == account.movements
+
+
 @everywhere
 @pytest.mark.parametrize(
     ("terms", "reach", "price"),

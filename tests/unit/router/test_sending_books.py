@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -20,7 +21,7 @@ from barque.messages import (
     PositionSnapshot,
     ReconciliationReport,
 )
-from barque.venue import Connected, VenueOrder, VenuePosition
+from barque.venue import CashMovement, Connected, VenueOrder, VenuePosition
 from router.core.sending.effects import AskBooks, Send, Withdraw
 from router.core.sending.events import BooksUnavailable, LedgerFigures, ReconcileAsked
 from tests.support.builders import NS, T0, an_order
@@ -307,6 +308,48 @@ def test_a_minor_difference_of_cash_is_told_the_books_once_and_none_when_they_ha
     (other,) = of_kind(CashAdjusted, less)
     assert other.amount == D("-2.5")
     assert other.reference != adjusted.reference
+
+
+def a_movement(reference: str, amount: str, kind: Any = "deposit") -> CashMovement:
+    return CashMovement(reference=reference, kind=kind, currency="USD", amount=D(amount), ts_event_ns=T0 + 5, detail="by wire")
+
+
+def test_what_the_broker_lists_of_cash_is_told_the_books_once_and_what_was_there_at_the_beginning_never() -> None:
+    """A deposit of before; then 500 in and 20 interest. No look finds a difference, though the ledger books them after the look
+    that has shown them."""
+    sending = Sending()
+    sending.tell(Connected(ts_event_ns=T0))
+    before, deposit = a_movement("d1", "1000"), a_movement("d2", "500")
+    interest = a_movement("d3", "20", "interest")
+    ledger = LedgerFigures(positions={}, cash={"USD": D(0)})
+    assert of_kind(CashAdjusted, sending.answer(ledger=ledger, account=an_account(movements=(before,)))) == []
+    account = an_account(cash={"USD": D(100_520)}, movements=(before, deposit, interest))
+    said = look(sending, ledger=ledger, account=account)
+    told = [(each.reference, each.kind, each.amount, each.ts_event_ns, each.reason) for each in of_kind(CashAdjusted, said)]
+    assert told == [("d2", "deposit", D(500), T0 + 5, "by wire"), ("d3", "interest", D(20), T0 + 5, "by wire")]
+    report = report_of(said)
+    assert report.severity == "minor"
+    assert report.discrepancies[0] == "deposit d2 of 500 USD was not in the books"
+    booked = LedgerFigures(positions={}, cash={"USD": D(520)})
+    sending.crash()
+    sending.tell(Connected(ts_event_ns=T0))
+    said = sending.answer(ledger=booked, account=account) + twice(sending, ledger=booked, account=account)
+    assert of_kind(CashAdjusted, said) == []
+    assert {report.severity for report in of_kind(ReconciliationReport, said)} == {"clean"}
+
+
+def test_a_sender_that_has_never_looked_at_what_is_listed_takes_it_for_known() -> None:
+    """As one of before, whose state says nothing of it."""
+    sending = Sending()
+    sending.connect()
+    before = sending.state()
+    del before["movements"]
+    sending.node.restore(msgspec.msgpack.encode(before))
+    movements = (a_movement("d1", "1000"),)
+    assert of_kind(CashAdjusted, look(sending, account=an_account(movements=movements))) == []
+    later = (*movements, a_movement("d2", "-5", "fee"))
+    (adjusted,) = of_kind(CashAdjusted, look(sending, account=an_account(movements=later)))
+    assert adjusted.reference == "d2"
 
 
 def test_an_execution_that_is_reported_before_the_first_books_is_in_the_opening_balance_and_booked_no_second_time() -> None:

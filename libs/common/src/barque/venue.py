@@ -21,6 +21,7 @@ import msgspec
 
 from barque.instruments import Instrument
 from barque.messages import CancelOrder, ModifyOrder, RejectReason, SubmitOrder
+from barque.messages.cash import CashKind
 from barque.messages.signals import OrderType, Side, TimeInForce
 
 Dedupe = Literal["none", "open_only", "forever"]
@@ -115,6 +116,19 @@ class VenuePosition(msgspec.Struct, frozen=True, kw_only=True):
     average_price: Decimal
 
 
+class CashMovement(msgspec.Struct, frozen=True, kw_only=True):
+    """Cash of an account that came or went without a trade, as the broker lists it."""
+
+    reference: str
+    """The broker's; it stays the same however often it is listed."""
+    kind: CashKind
+    currency: str
+    amount: Decimal
+    """Negative: it went out."""
+    ts_event_ns: int
+    detail: str = ""
+
+
 class VenueAccount(msgspec.Struct, frozen=True, kw_only=True):
     """The account as the broker's books show it."""
 
@@ -131,6 +145,8 @@ class VenueAccount(msgspec.Struct, frozen=True, kw_only=True):
     unrealised_pnl: Decimal | None = None
     realised_pnl: Decimal | None = None
     """Of the broker's day."""
+    movements: tuple[CashMovement, ...] = ()
+    """As far back as the broker lists them; none where it does not."""
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):

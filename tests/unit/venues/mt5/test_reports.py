@@ -10,7 +10,7 @@ import pytest
 from tests.support.mt5 import an_instrument
 from venues.mt5.clock import ServerClock
 from venues.mt5.config import Mt5Config
-from venues.mt5.reports import Names, executions_of, net_positions
+from venues.mt5.reports import Names, executions_of, movements_of, net_positions
 from venues.mt5.structs import Deal, Position, SymbolInfo
 from venues.mt5.symbols import Symbol, symbol_of
 from venues.mt5.tokens import Tokens
@@ -44,6 +44,26 @@ def test_commission_fee_and_swap_are_one_cost_that_is_positive_when_it_costs() -
     assert (execution.commission, execution.commission_currency) == (D("3.55"), "USD")
     (credited,) = told(a_deal(commission=-2.0, swap=3.5))
     assert credited.commission == D("-1.5")
+
+
+def test_deals_that_move_the_balance_and_no_position_are_movements_of_cash() -> None:
+    """Types as the package has them: 2 balance, 3 credit, 4 charge, 5 correction, 6 bonus, 7 commission, 12 interest,
+    15 dividend, 17 tax. Trades, credit and bonus are none."""
+    types = {2: 500.0, 3: 70.0, 4: -3.5, 5: 0.25, 6: 80.0, 7: -1.1, 12: 2.0, 15: 4.0, 17: -0.6, 0: 9.0, 1: 9.0, 13: 9.0}
+    deals = [a_deal(ticket=number, type=number, profit=amount, symbol="", volume=0.0) for number, amount in types.items()]
+    deals.append(a_deal(ticket=90, type=2, profit=-40.0, comment="out"))
+    found = movements_of(deals, ServerClock("Europe/Athens"), "USD")
+    assert [(each.reference, each.kind, each.amount) for each in found] == [
+        ("deal/2", "deposit", D(500)),
+        ("deal/4", "fee", D("-3.5")),
+        ("deal/5", "reconciliation", D("0.25")),
+        ("deal/7", "fee", D("-1.1")),
+        ("deal/12", "interest", D(2)),
+        ("deal/15", "dividend", D(4)),
+        ("deal/17", "tax", D("-0.6")),
+        ("deal/90", "withdrawal", D(-40)),
+    ]
+    assert (found[0].currency, found[0].ts_event_ns) == ("USD", 1_767_607_200_000 * 1_000_000)
 
 
 def test_time_symbol_and_volume_are_ours() -> None:

@@ -18,6 +18,7 @@ from decimal import Decimal
 from typing import Any
 
 import structlog
+from msgspec.structs import replace
 
 from barque.config import load_section
 from barque.errors import BarqueError, ConfigError, VenueError, VenueRefused, VenueUnavailable
@@ -55,6 +56,7 @@ from venues.mt5.reports import (
     account_of,
     executions_of,
     legs_of,
+    movements_of,
     net_positions,
     open_leg,
     open_order,
@@ -498,9 +500,14 @@ class Mt5Venue:
             return net_positions(await client.positions(), self._names)
 
     async def account(self) -> VenueAccount:
-        client = self._up().client
+        session = self._up()
+        now_ns = time.time_ns()
+        since_ns = now_ns - self._config.executions_back_s * 1_000_000_000
+        from_s, to_s = (session.clock.to_wall_ms(each) // 1_000 for each in (since_ns, now_ns))
         async with self._turn:
-            return account_of(await client.account_info())
+            account = account_of(await session.client.account_info())
+            deals = await session.client.deals(from_s, to_s + AHEAD_S)
+        return replace(account, movements=movements_of(deals, session.clock, account.currency))
 
 
 def _exits_of(order: SubmitOrder, children: Sequence[tuple[SubmitOrder, str]]) -> tuple[Exits, list[tuple[str, str]]]:

@@ -14,8 +14,9 @@ from decimal import Decimal
 
 import msgspec
 
+from barque.messages import CashKind
 from barque.messages.signals import Side
-from barque.venue import VenueAccount, VenueExecution, VenueOrder, VenuePosition
+from barque.venue import CashMovement, VenueAccount, VenueExecution, VenueOrder, VenuePosition
 from venues.mt5.clock import ServerClock
 from venues.mt5.requests import NAMES
 from venues.mt5.session import REAL
@@ -24,6 +25,17 @@ from venues.mt5.symbols import Symbol, plain
 from venues.mt5.tokens import Known, Tokens
 
 BUY, SELL, BUY_CANCELED, SELL_CANCELED = 0, 1, 13, 14
+BALANCE = 2
+MOVEMENTS: Mapping[int, CashKind] = {
+    4: "fee",  # a charge
+    5: "reconciliation",  # a correction
+    **dict.fromkeys(range(7, 12), "fee"),  # commissions by the day and the month, and agents'
+    12: "interest",
+    15: "dividend",
+    16: "dividend",
+    17: "tax",
+}
+"""Types of deals that move the balance, besides a deposit or withdrawal."""
 """Types of deals that are trades, and what they become when the broker takes them back."""
 OUT_BY = 3
 BY_STOP_LOSS, BY_TAKE_PROFIT = 4, 5
@@ -206,6 +218,18 @@ def account_of(info: AccountInfo) -> VenueAccount:
         buying_power=_money(info.margin_free * info.leverage),
         unrealised_pnl=_money(info.profit),
     )
+
+
+def movements_of(deals: Iterable[Deal], clock: ServerClock, currency: str) -> tuple[CashMovement, ...]:
+    """Deals that moved the balance and no position. Credit and bonus are not the balance's."""
+    found = []
+    for deal in deals:
+        amount = _money(deal.profit + deal.commission + deal.swap + deal.fee)
+        kind = ("deposit" if amount > 0 else "withdrawal") if deal.type == BALANCE else MOVEMENTS.get(deal.type)
+        if kind is not None and amount:
+            about = {"reference": f"deal/{deal.ticket}", "currency": currency, "detail": deal.comment}
+            found.append(CashMovement(kind=kind, amount=amount, ts_event_ns=clock.to_utc_ns(deal.time_msc), **about))
+    return tuple(found)
 
 
 def _money(amount: float) -> Decimal:

@@ -10,6 +10,7 @@ has to agree. The first books of a new history are its opening balance: position
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -27,7 +28,7 @@ from barque.messages import (
     Topic,
 )
 from barque.messages.signals import Side
-from barque.venue import Modified, VenueExecution, VenueOrder, reach_ns
+from barque.venue import CashMovement, Modified, VenueExecution, VenueOrder, reach_ns
 from router.core.lifecycle import FINAL, WORKING, OrderEvent, OrderState
 from router.core.orders import cancel_of
 from router.core.sending import executions, exits, outbound, reports
@@ -60,10 +61,12 @@ def take(desk: Desk, books: Books) -> None:
     reach = reach_ns(desk.capabilities, asked_ns)
     blind = Blind(reach, books) if 0 < state.reconciled_ns < reach else None
     notes = _book_missing(desk, books) if state.opened else _open(desk, books)
+    moved = _book_movements(desk, books)
+    notes += [f"{each.kind} {each.reference} of {each.amount} {each.currency} was not in the books" for each in moved]
     if blind is not None and state.report_due:
         notes.append(_reaches_back_to(state.reconciled_ns, reach))
     _follow_orders(desk, books, asked_ns, blind)
-    ours = _our_books(desk, books, asked_ns)
+    ours = _our_books(desk, books, asked_ns, moved)
     found = compare(ours, books.open_orders, books.positions, books.account.cash, books.ledger, desk.config.reconciliation)
     confirmed = _confirm(desk, found, asked_ns)
     suspected = [difference for difference in found if difference not in confirmed]
@@ -96,6 +99,26 @@ def _book_missing(desk: Desk, books: Books) -> list[str]:
             what = f"{execution.side} {execution.quantity} {execution.symbol} at {execution.price}"
             notes.append(f"execution {execution.exec_id} {of} had been missed: {what}")
     return notes
+
+
+def _book_movements(desk: Desk, books: Books) -> list[CashMovement]:
+    """Tell the books of changes of cash that the broker lists and that are new. What is listed when this is first looked at is in
+    the cash that the book was opened with."""
+    known, listed = desk.state.movements, books.account.movements
+    desk.state.movements = {each.reference: None for each in listed}
+    moved = [] if known is None else [each for each in listed if each.reference not in known]
+    for each in moved:
+        adjusted = CashAdjusted(
+            account=desk.config.account,
+            ts_event_ns=each.ts_event_ns,
+            kind=each.kind,
+            currency=each.currency,
+            amount=each.amount,
+            reference=each.reference,
+            reason=each.detail,
+        )
+        desk.tell(Topic.FILLS, adjusted)
+    return moved
 
 
 def _adjust(desk: Desk, symbol: str, signed: Decimal, price: Decimal, exec_id: str) -> None:
@@ -248,7 +271,7 @@ def _whole_there(desk: Desk, live: LiveOrder) -> None:
 # -- differences -----------------------------------------------------------------------------------------------------
 
 
-def _our_books(desk: Desk, books: Books, asked_ns: int) -> OurBooks:
+def _our_books(desk: Desk, books: Books, asked_ns: int, moved: Sequence[CashMovement]) -> OurBooks:
     state = desk.state
     at_work = {
         order_id: AtWork(
@@ -261,16 +284,19 @@ def _our_books(desk: Desk, books: Books, asked_ns: int) -> OurBooks:
     }
     ended = {order_id: each.state.value for order_id, each in state.finished.items() if each.ended_ns < asked_ns}
     return OurBooks(
-        at_work=at_work, ended=ended, external=state.external, positions=state.positions, cash=_expected_cash(desk, books)
+        at_work=at_work, ended=ended, external=state.external, positions=state.positions, cash=_expected_cash(desk, books, moved)
     )
 
 
-def _expected_cash(desk: Desk, books: Books) -> dict[str, Decimal] | None:
-    """Our ledger's cash with what the account had more, or less, when both were first seen together."""
+def _expected_cash(desk: Desk, books: Books, moved: Sequence[CashMovement]) -> dict[str, Decimal] | None:
+    """Our ledger's cash, and what it is about to book (`moved`), with what the account had more, or less, when both were first
+    seen together."""
     state = desk.state
     if books.ledger is None:
         return None
-    ours, theirs = books.ledger.cash, books.account.cash
+    ours, theirs = dict(books.ledger.cash), books.account.cash
+    for each in moved:
+        ours[each.currency] = ours.get(each.currency, ZERO) + each.amount
     if desk.capabilities.converts and any(amount for name, amount in ours.items() if name not in theirs):
         return None  # what the broker has made of it is in its own currency
     if state.cash_offset is None:

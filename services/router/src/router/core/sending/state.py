@@ -143,6 +143,9 @@ class SendingState(msgspec.Struct, kw_only=True):
     """The broker's figures as they were said last."""
     cash_offset: dict[str, Decimal] | None = None
     """The broker's cash less our ledger's when the book was opened; None: the two have not been seen together."""
+    movements: dict[str, None] | None = None
+    """References of the changes of cash that the broker lists and that are in the books, or in what the book was opened with;
+    None: none has been looked at yet."""
     opened: bool = False
     """The broker's positions have been taken over as what this book begins with."""
     questions: int = 0
