@@ -49,7 +49,7 @@ class LiveBook:
         self.health = Health("test")
         self._sections = dict(sections)
         keys = {"account": broker.account, "venue": broker.venue, "quiet_s": broker.quiet_s, "ack_timeout_s": 1.0}
-        keys["alert_after_s"] = 2.0
+        keys["alert_after_s"] = 1.0
         self.config = convert({**keys, "max_requests_per_s": 200, "burst": 50, **sender}, SendingConfig, "sender")
         self._node: SendingNode | None = None
         self._buses: list[RedisBus] = []

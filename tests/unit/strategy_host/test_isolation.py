@@ -11,7 +11,19 @@ import pytest
 from barque.bus.memory import MemoryRunner
 from barque.config import StrategyConfig
 from barque.errors import ConfigError
-from barque.messages import AccountSnapshot, Alert, Bar, CancelOrder, Flatten, Message, SetLimit, Signal, StartStrategy, Topic
+from barque.messages import (
+    AccountSnapshot,
+    Alert,
+    Bar,
+    BarRevised,
+    CancelOrder,
+    Flatten,
+    Message,
+    SetLimit,
+    Signal,
+    StartStrategy,
+    Topic,
+)
 from barque.messages.topics import MESSAGES
 from barque.node import Interruptible, Selective, Sleeper
 from barque.strategy import Indicator, Strategy, StrategyParams
@@ -179,12 +191,13 @@ def test_what_it_says_that_it_ignores_leaves_no_trace() -> None:
     node = hosted(Rare)
     before = node.snapshot()
     ignored = {kind.__name__ for topic in node.inputs for kind in MESSAGES[topic] if kind not in node.handlers}
-    assert {"AccountSnapshot", "CancelOrder", "ModifyOrder", "SetLimit", "Flatten"} <= ignored
+    assert {"AccountSnapshot", "BarRevised", "CancelOrder", "ModifyOrder", "SetLimit", "Flatten"} <= ignored
     assert not ignored & {"Bar", "ClockTicked", "Fill", "SubmitOrder", "OrderModified", "Halt", "SignalRejected"}
     feed(
         node,
         AccountSnapshot(account="a", ts_event_ns=T0, currency="USD", cash=Decimal(1), equity=Decimal(1), buying_power=Decimal(1)),
     )
+    feed(node, BarRevised(feed="feed.ibkr", ts_event_ns=T0, bar=a_bar()))
     feed(node, order_event(CancelOrder), command(Flatten), command(SetLimit, limit="x", value="1"))
     assert node.snapshot() == before
 
