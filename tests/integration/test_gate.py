@@ -37,7 +37,7 @@ class AtTheBroker:
         self.broker = broker
         config = convert({"account": "SIM1", "venue": "simulated"}, SendingConfig, "sender")
         venue = open_venue(sections, [broker.instrument], "SIM1")
-        self.session = VenueSession(venue, config, no_figures, lambda _: False)
+        self.session = VenueSession(venue, config, no_figures)
         self.told: list[Event] = []
 
     def hear(self) -> list[str]:

@@ -48,6 +48,20 @@ def test_a_lost_session_is_told_once_when_it_has_lasted_and_once_when_it_is_over
     assert alerts(sending.wait(600)) == []
 
 
+def test_why_orders_wait_is_said_with_the_brokers_words() -> None:
+    sending = Sending()
+    assert sending.node.waits_for == "there is no session with the broker: it has not connected yet"
+    lost(sending, "nothing listens there")
+    assert sending.node.waits_for == "there is no session with the broker: nothing listens there"
+    sending.tell(Connected(ts_event_ns=sending.now_ns))
+    (question,) = sending.questions
+    sending.tell(BooksUnavailable(number=question.number, detail="no answer within 15 s"))
+    assert sending.node.waits_for == "the broker's books are being compared with ours: no answer within 15 s"
+    sending.wait(6)
+    sending.answer()
+    assert sending.node.waits_for == ""
+
+
 def test_with_orders_or_positions_a_lost_session_is_critical() -> None:
     sending = Sending()
     sending.connect()

@@ -133,12 +133,15 @@ class SendingNode:
         """Why no order may leave now; empty: it may."""
         state = self._desk.state
         if not state.connected:
-            return "there is no session with the broker"
+            return f"there is no session with the broker: {state.lost.detail}"
         if state.disabled:
             return f"the broker takes no orders: {state.disabled}"
         if state.blocked:
             return "the broker's books and ours differ; see the reconciliation report"
-        return "" if state.ready else "the broker's books are being compared with ours"
+        if state.ready:
+            return ""
+        trouble = f": {state.books_detail}" if state.books_detail else ""
+        return f"the broker's books are being compared with ours{trouble}"
 
     def snapshot(self) -> bytes:
         """The whole state as MessagePack."""

@@ -83,7 +83,7 @@ class LiveSender:
         self._shell = NodeShell(node, bus, options, health, without=Topic.CONTROL)
         self._intents = LiveIntents(node, venue.token)
         self._row = LedgerRow(bus, postgres, self._shell)
-        self._venue = VenueSession(venue, config, self._figures, self._shell.not_ready)
+        self._venue = VenueSession(venue, config, self._figures)
         self._inputs = _Inputs(bus, self._shell, self._venue.news)
         self._looked_at = 0.0
         self._shell.not_ready("starting")

@@ -55,16 +55,13 @@ class VenueSession:
         venue: Venue,
         config: SendingConfig,
         figures: Callable[[Sequence[VenuePosition]], Awaitable[LedgerFigures | None]],
-        not_ready: Callable[[str], bool],
     ) -> None:
-        """`figures`: the portfolio's rows of the account, beside the broker's positions. `not_ready`: says why there is no
-        session; True where that is news."""
+        """`figures`: the portfolio's rows of the account, beside the broker's positions."""
         self.news = asyncio.Event()
         """Set while there is something to take."""
         self._venue = venue
         self._config = config
         self._figures = figures
-        self._not_ready = not_ready
         self._events: deque[Event] = deque()
         self._connected = False
         self._connecting: asyncio.Task[None] | None = None
@@ -106,7 +103,7 @@ class VenueSession:
 
     async def _connect(self) -> None:
         """Until there is a session whose account is the one of the configuration. From then on the adapter keeps it."""
-        failures = 0
+        failures, said = 0, ""
         while True:
             try:
                 account = await self._venue.connect(self._on_event, self.may_send)
@@ -118,7 +115,7 @@ class VenueSession:
             except VenueError as error:
                 pause = min(2.0**failures, MAX_BACKOFF_S) * random.uniform(0.8, 1.2)
                 failures += 1
-                news = self._not_ready(str(error))
+                news, said = str(error) != said, str(error)
                 if news:
                     log.warning("venue_unavailable", venue=self._venue.name, reason=str(error), retry_s=round(pause, 1))
                 if news or failures == SAFE_MODE_AFTER:
