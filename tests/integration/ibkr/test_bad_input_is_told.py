@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -21,6 +22,7 @@ import structlog
 
 from barque.bus.redis_bus import RedisBus
 from barque.config import BookConfig, CommonConfig, PostgresConfig, RedisConfig
+from barque.embedded.process import free_port
 from barque.errors import ConfigError
 from barque.instruments import Instrument
 from barque.observability.health import Health
@@ -183,3 +185,48 @@ async def test_the_feed_tells(
                 alert = await told(api, wrong.alert)
     check(wrong, alert, log)
     assert alert["source"] == "feed.ibkr"
+
+
+async def test_a_senders_process_at_the_wrong_account_ends_with_exit_code_2_when_people_have_been_told(
+    tmp_path: Path,
+    bus: RedisBus,
+    connection: asyncpg.Connection,
+    database: PostgresConfig,
+    valkey: RedisConfig,
+    api: httpx.AsyncClient,
+) -> None:
+    """The process as a supervisor starts it: exit code 2 is not started again."""
+    await begin_book(bus, connection)
+    async with TwsSimulator() as tws:
+        tws.quote("EURUSD", 1.0850, 1.0851)
+        (tmp_path / "barque.toml").write_text(f"""
+[book]
+name = "{bus.book}"
+clock = "wall"
+[postgres]
+url = "{database.url}"
+password_file = "{database.password_file}"
+[redis]
+url = "{valkey.url}"
+password_file = "{valkey.password_file}"
+[[instruments]]
+symbol = "EURUSD"
+currency = "USD"
+base_currency = "EUR"
+tick_size = "0.00005"
+[ibkr]
+port = {tws.port}
+[sender]
+venue = "ibkr"
+account = "DU999"
+""")
+        command = [sys.executable, "-m", "router.shell.senders", "--config", str(tmp_path / "barque.toml")]
+        process = await asyncio.create_subprocess_exec(
+            *command, "--health-port", str(free_port()), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        )
+        log, _ = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 2, log.decode()
+    assert b"account 'DU999' is not in this login, which has DU1234567; set ibkr.account" in log
+    (alert,) = (await api.get("/api/v1/alerts")).json()
+    assert (alert["name"], alert["source"]) == ("sender_refused", "sender.ibkr")
+    assert not tws.book.orders
