@@ -122,14 +122,29 @@ async def test_a_valkey_that_dies_and_comes_back_loses_no_fill(stores: Stores) -
     live = stores.live
     waiting = await live.order(order_type="limit", limit_price=D("1.20000"), quantity=D(4))
     await live.until(lambda: waiting in live.broker.open_ids(), "the order at the broker")
+    sessions = live.simulator.sessions
     os.kill(stores.valkey.process.pid, signal.SIGKILL)
     live.broker.quote(1.1998, 1.1999)
     live.broker.quote(1.3, 1.3001)
-    await asyncio.sleep(1.0)
+    await asyncio.sleep(3.0)
+    booked = await live.rows("SELECT quantity FROM executions WHERE order_id = $1", waiting)
+    assert [row["quantity"] for row in booked] == [4], "what the broker says is booked while Valkey is dead"
     await asyncio.to_thread(stores.valkey.stop)
     await asyncio.to_thread(stores.valkey.start)
     later = await some_orders(live)
     await all_filled(live, [waiting, *later])
+    assert live.simulator.sessions == sessions, "the broker's session has nothing to do with it"
+
+
+async def test_a_connection_to_valkey_that_breaks_does_not_end_the_session_with_the_broker(stores: Stores) -> None:
+    live = stores.live
+    await all_filled(live, await some_orders(live))
+    sessions, epochs = live.simulator.sessions, await live.rows("SELECT node, epoch FROM node_state WHERE node LIKE 'sender.%'")
+    for _ in range(5):
+        await live.bus.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        await all_filled(live, await some_orders(live))
+    assert live.simulator.sessions == sessions
+    assert await live.rows("SELECT node, epoch FROM node_state WHERE node LIKE 'sender.%'") == epochs
 
 
 async def test_a_halt_while_valkey_is_dead_holds_at_once_and_when_it_is_back(stores: Stores) -> None:

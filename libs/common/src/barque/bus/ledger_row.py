@@ -291,10 +291,18 @@ class LedgerRow:
 
     async def written(self, outputs: Mapping[Topic, Sequence[Message]], halt_action: str = "") -> None:
         """The transaction is durable: publish what was said in it."""
+        self.durable(outputs)
+        await self.publish(outputs, halt_action)
+
+    def durable(self, outputs: Mapping[Topic, Sequence[Message]]) -> None:
+        """The transaction in which `outputs` were said is durable."""
         self._spoke_at = time.monotonic()
         self.seq += 1
+        self._outbox_seq += bool(outputs)
+
+    async def publish(self, outputs: Mapping[Topic, Sequence[Message]], halt_action: str = "") -> None:
+        """What the last transaction said; as often as it takes, it appears once."""
         if outputs:
-            self._outbox_seq += 1
             await self._publish(self._outbox_seq, outputs, halt_action)
 
     async def stop_book(self, poison: Poison, stop: asyncio.Event) -> bool:
@@ -346,8 +354,13 @@ class LedgerRow:
 
     # -- publishing -------------------------------------------------------------------------------------------------
 
-    async def _relay(self, published: int) -> None:
-        """After a restart: publish what was written last, if Redis has not seen it."""
+    async def check_past(self) -> None:
+        """Redis was away: it must be the one that we know. Raises `LineageFork`; `Superseded` where the node has to be loaded anew."""
+        if await self._bus.lineage() != self.lineage:
+            raise Superseded(f"{self._node}: Redis came back with another history of book '{self._bus.book}'")
+        await self._check_published((await self._bus.load(self._node)).seq)
+
+    async def _check_published(self, published: int) -> None:
         last = self._outbox_seq
         if published not in (last, last - 1):
             raise LineageFork(
@@ -355,6 +368,11 @@ class LedgerRow:
                 f"Restore it, or begin anew with `barque seed --new-lineage`"
             )
         await self._check_heads()
+
+    async def _relay(self, published: int) -> None:
+        """After a restart: publish what was written last, if Redis has not seen it."""
+        last = self._outbox_seq
+        await self._check_published(published)
         if published == last:
             return
         async with self.errors():

@@ -15,15 +15,18 @@ One cycle:
 
 A crash between any two steps loses an effect at the most. What it was is found again by the first event of each process,
 `Disconnected`, and by the broker's books.
+
+While Redis is away the session with the broker stays: what the broker says next is still booked and acted upon, once; then
+the sender waits until that can be published.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 
@@ -35,6 +38,7 @@ from barque.bus.step import Position, Step
 from barque.bus.wire import Entry, id_key
 from barque.config import PostgresConfig
 from barque.control import halt_in
+from barque.errors import BusUnavailable
 from barque.faults import reach
 from barque.instruments import Instrument
 from barque.messages import Halt, Message, Topic
@@ -49,6 +53,7 @@ from router.core.sending.node import SendingNode
 from router.shell.senders.intents import LiveIntents
 from router.shell.senders.session import VenueSession, is_request
 
+T = TypeVar("T")
 LOOK_S = 1.0
 """How often requests to reconcile are looked for, and how long the portfolio is waited for."""
 BUSY_LOOK_S = 3.0
@@ -123,10 +128,10 @@ class LiveSender:
 
     async def _cycle(self, stop: asyncio.Event) -> None:
         row = self._row
-        entries = await self._inputs.next(row.positions)
+        entries = await self._next(stop)
+        await self._patiently(stop, lambda: self._shell.upkeep(bool(entries) or self._venue.news.is_set()))
         events: list[Any] = list(self._venue.take())
         busy = bool(entries or events)
-        await self._shell.upkeep(busy)
         asked = await self._asked_to_reconcile(busy)
         if asked:
             events.append(ReconcileAsked())
@@ -150,13 +155,43 @@ class LiveSender:
             reach(f"{kind}_before_publish")
             for alert in outputs.get(Topic.ALERTS, ()):
                 self._shell.log.warning("alert", **{name: getattr(alert, name) for name in ("name", "severity", "text")})
-            await row.written(outputs, flag_of(halting) if halting is not None else "")
+            row.durable(outputs)
+            await self._patiently(stop, lambda: row.publish(outputs, flag_of(halting) if halting is not None else ""))
             reach(f"{kind}_after_publish")
-            await row.mirror()
+            await self._patiently(stop, row.mirror)
         self._say_how_it_is()
         if step.poison is not None:
             await row.stop_book(step.poison, stop)
             await row.mirror()
+
+    async def _next(self, stop: asyncio.Event) -> list[Entry]:
+        """What there is to read; nothing, where Redis is away and the broker has news."""
+
+        async def read() -> list[Entry]:
+            try:
+                return await self._inputs.next(self._row.positions)
+            except BusUnavailable:
+                await self._inputs.close()
+                if self._venue.news.is_set():
+                    return []
+                raise
+
+        return await self._patiently(stop, read)
+
+    async def _patiently(self, stop: asyncio.Event, call: Callable[[], Awaitable[T]]) -> T:
+        """What Redis has to be there for: tried again until it is. Meanwhile the account is held, and its session kept."""
+        row, failures = self._row, 0
+        while True:
+            try:
+                if failures:
+                    await row.check_past()
+                return await call()
+            except BusUnavailable as error:
+                if stop.is_set():
+                    raise
+                await row.keep_session()
+                await self._shell.back_off(stop, min(failures, 3), str(error))
+                failures += 1
 
     def _feed(self, events: Sequence[Any], entries: list[Entry]) -> Step:
         """Handle what this transaction is about; nothing is durable yet."""
