@@ -42,7 +42,7 @@ class Held:
     def __init__(self, bus: RedisBus, database: PostgresConfig) -> None:
         self.node: SendingNode = a_sender()
         self.row = LedgerRow(bus, database, NodeShell(self.node, bus, OPTIONS, Health("test"), without=Topic.CONTROL))
-        self.intents = LiveIntents(self.node, lambda order_id, number: f"{order_id}.{number}")
+        self.intents = LiveIntents(self.node, lambda order_id, number, parent_id: f"{order_id}.{number}")
 
     async def hold(self) -> None:
         assert await self.row.acquire(asyncio.Event())

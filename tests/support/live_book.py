@@ -22,8 +22,10 @@ from barque.bus.ledger import LedgerRunner
 from barque.bus.node_shell import RunnerOptions
 from barque.bus.redis_bus import RedisBus
 from barque.config import PostgresConfig, convert
+from barque.control import ask_to_reconcile
 from barque.messages import Alert, CancelOrder, Fill, Message, ModifyOrder, ReconciliationReport, SubmitOrder, Topic
 from barque.observability.health import Health
+from barque.postgres.pool import connect_pool
 from portfolio.config import AccountConfig, PortfolioConfig
 from portfolio.core.node import PortfolioNode
 from portfolio.shell.projector import PortfolioProjector
@@ -200,6 +202,22 @@ class LiveBook:
         """Severities of the alerts whose names begin so."""
         messages = [m for entry in await self.bus.range(Topic.ALERTS) for m in entry.messages()]
         return [m.severity for m in messages if isinstance(m, Alert) and m.name.startswith(prefix)]
+
+    async def reconcile(self) -> list[tuple[str, tuple[str, ...]]]:
+        """Ask for a comparison of the books, and wait for its report."""
+        before = len(await self.reports())
+        pool = await connect_pool(self.database, size=1)
+        self._numbers += 1
+        assert await ask_to_reconcile(pool, self.bus.book, f"reconcile{self._numbers}", "test")
+        await pool.close()
+        found: list[tuple[str, tuple[str, ...]]] = []
+
+        async def reported() -> bool:
+            found[:] = (await self.reports())[before:]
+            return bool(found)
+
+        await self.until(reported, "the report")
+        return found
 
     def about(self, order_id: str) -> list[str]:
         """Kinds of what was said of an order."""

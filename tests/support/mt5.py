@@ -104,7 +104,7 @@ class Desk:
         number = self.number()
         base: dict[str, Any] = {"order_id": f"{number:020x}", "symbol": "EURUSD", "side": "buy", "quantity": D("0.1")}
         order = an_order(**(base | terms))
-        return order, self.venue.token(order.order_id, number)
+        return order, self.venue.token(order.order_id, number, order.parent_id or "")
 
     async def submit(self, **terms: Any) -> SubmitOrder:
         """One order, sent."""

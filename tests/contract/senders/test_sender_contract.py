@@ -5,7 +5,6 @@ The broker's own books are compared with what the sender has said, with its rows
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
@@ -306,18 +305,27 @@ async def test_no_leg_of_a_bracket_is_left_alone_by_a_crash_between_its_fill_and
     live.sent_once(entry.order_id, profit.order_id, stop.order_id)
 
 
+async def test_a_sender_that_starts_anew_goes_on_with_the_exits_of_a_position(live: LiveBook) -> None:
+    entry, profit, stop = bracket(live)
+    exits = {profit.order_id, stop.order_id}
+    await live.orders(entry, profit, stop)
+    await live.until(lambda: entry.order_id in live.broker.open_ids(), "the entry at the broker")
+    live.broker.quote(1.1998, 1.1999)
+    await live.until(lambda: live.position() == 10 and exits <= live.broker.open_ids(), "the position with both exits")
+    await live.restart()
+    for _ in range(3):
+        assert await live.reconcile() == [("clean", ())]
+    assert {order_id: (await live.states())[order_id] for order_id in exits} == dict.fromkeys(exits, "ACKED")
+    assert "critical" not in await live.alerts("")
+    live.broker.quote(1.0998, 1.0999)
+    await live.until(lambda: live.position() == 0 and not live.broker.open_ids(), "the stop, and no target")
+    await live.settled()
+    assert [(fill.strategy_id, fill.order_id) for fill in live.standing()][-1] == ("s1", stop.order_id)
+
+
 # -- the books -----------------------------------------------------------------------------------------------------------
 
 
 async def test_a_request_to_reconcile_is_answered_by_a_report(live: LiveBook) -> None:
-    before = len(await live.reports())
-    pool = await connect_pool(live.database, size=1)
-    assert await ask_to_reconcile(pool, live.bus.book, "c1", "test")
-    await pool.close()
-    found: list[Any] = []
-    for _ in range(200):
-        if found := (await live.reports())[before:]:
-            break
-        await asyncio.sleep(0.05)
-    assert found == [("clean", ())]
+    assert await live.reconcile() == [("clean", ())]
     assert await live.rows("SELECT * FROM reconcile_requests") == []

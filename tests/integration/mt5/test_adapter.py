@@ -293,14 +293,14 @@ async def test_an_exit_that_a_person_moves_or_that_shrinks_with_its_position_is_
 
 @hedging
 async def test_a_process_that_starts_anew_knows_the_exits_by_their_numbers(desk: Desk) -> None:
-    _, profit, stop = await desk.bracket("1.12", "1.08")
+    entry, profit, stop = await desk.bracket("1.12", "1.08")
     await desk.hears(Accepted, stop)
     await desk.venue.close()
     desk.sim.quote("EURUSD", 1.0795, 1.0796)
     config = desk.venue._config
     again = Mt5Venue(config, [an_instrument()], "5001")
     for number, order in enumerate((profit, stop), 2):
-        again.token(order.order_id, number)  # as a sender's ledger does when it is loaded
+        again.token(order.order_id, number, entry.order_id)  # as a sender's ledger does when it is loaded
     await again.connect(lambda event: None, lambda: True)
     found = await again.executions_since(0)
     assert [(each.order_id, each.side) for each in found][-1] == (stop.order_id, "sell")

@@ -271,11 +271,12 @@ class Venue(Protocol):
         """End the session; orders stay at the broker."""
         ...
 
-    def token(self, order_id: str, number: int) -> str:
+    def token(self, order_id: str, number: int, parent_id: str = "") -> str:
         """What stands at the wire for an order so that it can be found again; stored before the order is sent.
 
         `number` counts the orders of the account's ledger from 1 and is never given twice: for brokers that want integers.
-        A process that starts asks again for every order that it remembers, before it connects: an adapter may learn from it.
+        `parent_id`: of an exit, its entry; empty: it has none, or nobody knows it here. A process that starts asks again for
+        every order that it remembers, those that may trade last, before it connects: an adapter may learn from it.
         """
         ...
 

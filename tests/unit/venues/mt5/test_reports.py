@@ -89,8 +89,8 @@ def test_a_deal_without_our_comment_is_known_by_its_order() -> None:
 @pytest.mark.parametrize(("reason", "order_id"), [(4, "stop"), (5, "profit"), (6, "")])
 def test_exits_are_known_by_the_position_that_they_close(reason: int, order_id: str) -> None:
     tokens = Tokens()
-    tokens.token("profit", 2)
-    tokens.token("stop", 3)
+    tokens.token("profit", 2, "aa")
+    tokens.token("stop", 3, "aa")
     deal = a_deal(order=20, comment="[sl 1.2]", reason=reason, type=1, entry=1)
     (execution,) = told(deal, comments={10: "aa~1ts"}, tokens=tokens)
     assert execution.order_id == order_id

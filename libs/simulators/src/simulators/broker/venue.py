@@ -177,7 +177,7 @@ class SimulatedVenue:
 
     # -- requests -----------------------------------------------------------------------------------------------------
 
-    def token(self, order_id: str, number: int) -> str:
+    def token(self, order_id: str, number: int, parent_id: str = "") -> str:
         """Our order's id: the broker takes any text."""
         return order_id
 

@@ -272,7 +272,7 @@ class IbkrVenue:
 
     # -- orders --------------------------------------------------------------------------------------------------------
 
-    def token(self, order_id: str, number: int) -> str:
+    def token(self, order_id: str, number: int, parent_id: str = "") -> str:
         """The order's reference: `bq.<number>.<order id>`."""
         return token_of(order_id, number)
 

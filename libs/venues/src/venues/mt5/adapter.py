@@ -160,8 +160,8 @@ class Mt5Venue:
         if session is not None:
             await session.close()
 
-    def token(self, order_id: str, number: int) -> str:
-        return self._tokens.token(order_id, number)
+    def token(self, order_id: str, number: int, parent_id: str = "") -> str:
+        return self._tokens.token(order_id, number, parent_id)
 
     def _up(self) -> Mt5Session:
         if self._session is None:

@@ -49,6 +49,7 @@ class Watch:
 
     def remember(self, ticket: int, comment: str) -> None:
         """An order of ours has this ticket."""
+        self.comments.pop(ticket, None)
         self.comments[ticket] = comment
         if len(self.comments) > 4_096:
             del self.comments[next(iter(self.comments))]
@@ -117,6 +118,8 @@ class Watch:
         for position in positions:
             if self._tokens.read(position.comment) is not None:
                 self.remember(position.ticket, position.comment)
+            elif position.ticket in self.comments:  # the broker wrote its own over it
+                self.remember(position.ticket, self.comments[position.ticket])
         return events + self._follow_legs(self.legs(orders, positions), now_ns)
 
     def _follow_legs(self, legs: Sequence[Leg], now_ns: int) -> list[VenueEvent]:

@@ -78,16 +78,20 @@ class _Rows:
 class LiveIntents:
     """The rows of one `SendingNode`'s orders."""
 
-    def __init__(self, node: SendingNode, token: Callable[[str, int], str]) -> None:
+    def __init__(self, node: SendingNode, token: Callable[[str, int, str], str]) -> None:
         """`token`: what the venue puts on the wire for an order (`Venue.token`)."""
         self._node = node
         self._token = token
         self._written: dict[str, Mark] = {}
 
     async def begin(self, session: asyncpg.Connection) -> None:
-        """The node has been restored, and its orders are the rows that are there; `session` is going to write."""
+        """The node has been restored, and its orders are the rows that are there; `session` is going to write. The venue hears
+        of each of them again: what its broker shows may be told by their numbers alone."""
         await session.execute(_BY_KEY)
-        self._written = {order_id: _mark(each) for order_id, each in self._orders().items()}
+        orders = self._orders()
+        self._written = {order_id: _mark(each) for order_id, each in orders.items()}
+        for each in orders.values():
+            self._name(each)
 
     def rows(self, epoch: int, batch: Sequence[Handled]) -> Rows:
         """What brings the rows of orders that have changed to where the node has them, and adds what was said in `batch`."""
@@ -114,7 +118,7 @@ class LiveIntents:
         return Rows(_WRITE, [_encode(each).decode() for each in by_statement])
 
     def _orders(self) -> dict[str, LiveOrder | Finished]:
-        """By id; of an order that ended and was revived, as it is now."""
+        """By id, those that may trade last; of an order that ended and was revived, as it is now."""
         live, ended = self._node.orders()
         found: list[LiveOrder | Finished] = [*ended, *live]
         return {each.order.order_id: each for each in found}
@@ -129,12 +133,17 @@ class LiveIntents:
             "stop_price": order.stop_price,
             "state": each.state,
             "filled": each.filled,
-            "token": self._token(order.order_id, each.number) if each.number else "",
+            "token": self._name(each),
             "venue_order_id": venue_order_id,
             "detail": detail,
             "updated_ns": since_ns,
             "epoch": epoch,
         }
+
+    def _name(self, each: LiveOrder | Finished) -> str:
+        """Its token; empty where it has none yet."""
+        order = each.order
+        return self._token(order.order_id, each.number, order.parent_id or "") if each.number else ""
 
 
 def _mark(each: LiveOrder | Finished) -> Mark:

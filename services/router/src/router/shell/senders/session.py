@@ -18,7 +18,7 @@ import structlog
 
 from barque.errors import BarqueError, ConfigError, VenueError, VenueRefused, VenueThrottled, VenueUnavailable
 from barque.faults import reach
-from barque.messages import RejectReason
+from barque.messages import RejectReason, SubmitOrder
 from barque.venue import (
     Connected,
     Disconnected,
@@ -206,17 +206,19 @@ class VenueSession:
         task.add_done_callback(self._at_work.discard)
         return task
 
+    def _token(self, order: SubmitOrder, number: int) -> str:
+        return self._venue.token(order.order_id, number, order.parent_id or "")
+
     async def _request(self, request: Request) -> None:
         """One request; what came of it. An answer of the broker comes as an event of its own."""
         venue = self._venue
         try:
             if isinstance(request, Send):
-                await venue.submit([(order, venue.token(order.order_id, number)) for order, number in request.orders])
+                await venue.submit([(order, self._token(order, number)) for order, number in request.orders])
             elif isinstance(request, Withdraw):
                 await venue.cancel(request.request, venue.token(request.request.order_id, request.number))
             else:
-                token = venue.token(request.order.order_id, request.number)
-                await venue.modify(request.request, request.order, token)
+                await venue.modify(request.request, request.order, self._token(request.order, request.number))
         except (VenueUnavailable, VenueThrottled) as error:
             self._put(NotSent(order_ids=_ids(request), request=_verb(request), detail=str(error)))
         except VenueRefused as error:
