@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,9 @@ from barque.embedded.process import free_port
 from barque.errors import BarqueError, BusUnavailable
 from barque.postgres.pool import connect_one, postgres_errors
 from barque_cli import summary
-from barque_cli.demo_brokers import PAPER, broker_of, configuration, simulator
+from barque_cli.demo_brokers import PAPER, DemoBroker, broker_of, configuration, simulator
+from barque_cli.own_folder import check_port, emptied, held
+from barque_cli.supervisor import Child
 from barque_cli.system import System
 
 TEMPLATE = files("barque_cli").joinpath("demo.toml")
@@ -37,22 +39,25 @@ REFRESH_S = 1.0
 def run(console: Console, seconds: float | None, live: bool, port: int, folder: Path, broker: str = PAPER) -> dict[str, Any]:
     """The demo; returns its figures. `broker`: `paper`, or one of `demo_brokers.BROKERS`."""
     at = None if broker == PAPER else broker_of(broker)
+    check_port(port)
+    with held(folder):
+        emptied(folder)
+        return _demo(console, seconds, live, port or free_port(), folder, at)
+
+
+def _demo(console: Console, seconds: float | None, live: bool, port: int, folder: Path, at: DemoBroker | None) -> dict[str, Any]:
     broker_port = free_port()
-    shutil.rmtree(folder, ignore_errors=True)
-    (folder / "logs").mkdir(parents=True)
+    (folder / "logs").mkdir()
     config = folder / "barque.toml"
     text = TEMPLATE.read_text(encoding="utf-8") if at is None else configuration(at, broker_port)
     config.write_text(text, encoding="utf-8")
     token_file = folder / "token"
     token_file.touch(mode=0o600)
     token_file.write_text(secrets.token_urlsafe(24), encoding="utf-8")
-    port = port or free_port()
     environment = {"BARQUE__GATEWAY__PORT": str(port), "BARQUE__GATEWAY__TOKEN_FILE": str(token_file)}
     system = System(config, folder, environment=environment)
     with _until_signal() as stop:
-        if at is not None:
-            system.supervisor.start(simulator(at, broker_port, folder))
-        _start(console, system)
+        _start(console, system, stop, [] if at is None else [simulator(at, broker_port, folder)])
         console.print(f"page: [bold]http://127.0.0.1:{port}/[/bold]   token to resume after a halt: {token_file}", soft_wrap=True)
         console.print(f"logs: {folder / 'logs'}   other terminals: . {system.environment_file}   stop: Ctrl-C", soft_wrap=True)
         try:
@@ -67,8 +72,8 @@ def up(console: Console, config: Path, folder: Path, embedded: bool) -> None:
     """Every service of a configured book, until a signal."""
     system = System(config, folder, embedded=embedded)
     system.common()
-    with _until_signal() as stop:
-        _start(console, system)
+    with held(folder), _until_signal() as stop:
+        _start(console, system, stop)
         others = f"other terminals: . {system.environment_file}   " if embedded else ""
         console.print(f"running; logs: {folder / 'logs'}   {others}stop: Ctrl-C", soft_wrap=True)
         try:
@@ -78,21 +83,33 @@ def up(console: Console, config: Path, folder: Path, embedded: bool) -> None:
             console.print("stopped; nothing is left running")
 
 
-def _start(console: Console, system: System) -> None:
+def _start(console: Console, system: System, stop: threading.Event, before: Sequence[Child] = ()) -> None:
+    """Servers, services, and until all are ready. `stop` meanwhile ends what was started, and the program with code 130."""
     began = time.monotonic()
+
+    def go_on() -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+
     try:
         with console.status("starting") as spinner:
 
             def progress(text: str) -> None:
+                go_on()
                 spinner.update(text)
                 console.print(f"[dim]{time.monotonic() - began:5.1f} s[/dim]  {text}")
 
+            for child in before:
+                system.supervisor.start(child)
             system.start_servers(progress)
             system.start_services(progress)
-            system.wait_ready(60.0, progress)
+            system.wait_ready(60.0, progress, go_on)
     except BaseException:
         system.stop()
-        raise
+        if not stop.is_set():
+            raise
+        console.print("stopped while starting; nothing is left running")
+        raise SystemExit(130) from None
     console.print(f"[green]ready[/green] after {time.monotonic() - began:.1f} s")
 
 
@@ -178,7 +195,7 @@ def _table(figures: summary.Summary, nodes: list[NodeStatus], system: System, se
     table = Table.grid(padding=(0, 3))
     table.add_row("[dim]running[/dim]", f"{seconds:.0f} s", "[dim]restarts[/dim]", str(system.supervisor.restarts))
     counts = [(name.replace("_", " "), f"{count:,}") for name, count in figures.counts.items()]
-    for left, right in zip(counts[::2], counts[1::2], strict=True):
+    for left, right in zip_longest(counts[::2], counts[1::2], fillvalue=("", "")):
         table.add_row(f"[dim]{left[0]}[/dim]", left[1], f"[dim]{right[0]}[/dim]", right[1])
     p50, p99 = figures.percentile_ms(0.50), figures.percentile_ms(0.99)
     table.add_row("[dim]tick → fill[/dim]", "–" if p50 is None else f"p50 {p50:.1f} ms   p99 {p99:.1f} ms")

@@ -112,11 +112,15 @@ class System:
         self.supervisor.start(child)
         return child
 
-    def wait_ready(self, timeout_s: float = 60.0, progress: Progress = lambda _: None) -> None:
-        """Until every service says that it is ready; raises `BusUnavailable` with the reason where one does not."""
+    def wait_ready(
+        self, timeout_s: float = 60.0, progress: Progress = lambda _: None, go_on: Callable[[], None] = lambda: None
+    ) -> None:
+        """Until every service says that it is ready; raises `BusUnavailable` with the reason where one does not, and what `go_on`
+        raises, which is called all the while."""
         deadline = time.monotonic() + timeout_s
         waiting = {child.name: "starting" for child in self.supervisor.children if child.health_port}
         while waiting:
+            go_on()
             for child in self.supervisor.children:
                 if child.given_up:
                     raise BusUnavailable(f"{child.name} ended: {child.last_line()} (log: {child.log_path})")

@@ -355,7 +355,7 @@ class LedgerRow:
     # -- publishing -------------------------------------------------------------------------------------------------
 
     async def check_past(self) -> None:
-        """Redis was away: it must be the one that we know. Raises `LineageFork`; `Superseded` where the node has to be loaded anew."""
+        """Redis was away: it must be the one that we know. Raises `LineageFork`; `Superseded`: the node has to be loaded anew."""
         if await self._bus.lineage() != self.lineage:
             raise Superseded(f"{self._node}: Redis came back with another history of book '{self._bus.book}'")
         await self._check_published((await self._bus.load(self._node)).seq)
