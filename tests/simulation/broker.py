@@ -123,7 +123,8 @@ class Broker:
         self.numbers.append(number)
         booked = self.orders[order.order_id] = BookedOrder(order, number)
         parent = self.orders.get(order.parent_id or "")
-        if refuses or (parent is not None and not parent.open and not parent.filled):
+        orphaned = order.parent_id is not None and (parent is None or (not parent.open and not parent.filled))
+        if refuses or orphaned:
             booked.open = False
             self._say(Rejected, order.order_id, reason=RejectReason.VENUE, detail="not today")
             return

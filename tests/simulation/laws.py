@@ -30,6 +30,7 @@ from barque.messages import (
 )
 from barque.messages.signals import Side
 from router.core.sending.effects import Send
+from router.core.sending.events import NotSent
 from router.core.sending.state import SendingState
 from router.core.state import RouterState
 from tests.simulation.broker import Broker
@@ -295,6 +296,8 @@ class SenderLaws:
         self._states: dict[str, str] = {}
         self._unknown_ns: dict[str, int] = {}
         self._alerted: set[str] = set()
+        self._left: set[str] = set()
+        """Orders that the broker may have: sent, and not told to have stayed."""
         self.opened = False
         """The broker's positions have been taken over as what the book begins with."""
 
@@ -303,6 +306,8 @@ class SenderLaws:
         for each in turn.handled:
             if isinstance(each.message, BreakerChanged):
                 self._tripped[each.message.strategy_id] = each.message.status
+            elif isinstance(each.message, NotSent) and each.message.request == "submit":
+                self._left -= set(each.message.order_ids)
             for topic, message in each.said:
                 if topic is Topic.FILLS:
                     self._said(message)
@@ -322,6 +327,9 @@ class SenderLaws:
 
     def _sends(self, order: SubmitOrder, now_ns: int, halted: bool) -> None:
         assert not halted, f"I9: order {order.order_id} left though the book is halted"
+        with_entry = order.parent_id is None or order.parent_id in self._left
+        assert with_entry, f"I10: {order.order_id} left without its entry, which would open a position of its own"
+        self._left.add(order.order_id)
         until_ns = order.valid_until_ns
         assert until_ns is None or until_ns > now_ns, f"I9: order {order.order_id} left after its time"
         for scope in ("", order.strategy_id):

@@ -109,6 +109,12 @@ MUTANTS = (
         "if live.resent or",
     ),
     Mutant("one look that does not show an order is enough", SENDING + "books.py", "if not live.absent_ns:", "if False:"),
+    Mutant(
+        "a bracket that could not leave at once leaves in pieces",
+        SENDING + "outbound.py",
+        "return parent is None or parent.accepted or parent.filled > 0",
+        "return parent is None or parent.number > 0",
+    ),
     Mutant("tokens are given twice", SENDING + "outbound.py", "state.number += 1", "state.number = 1"),
     Mutant(
         "a session ends and what was under way is not UNKNOWN",

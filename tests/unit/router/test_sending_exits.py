@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
 
 from barque.messages import (
     Alert,
+    BreakerChanged,
     CancelOrder,
     Halt,
     Message,
@@ -17,10 +22,10 @@ from barque.messages import (
 )
 from barque.venue import Disconnected, Executed, Rejected
 from router.core.sending.effects import Send
-from router.core.sending.events import ReconcileAsked
-from tests.support.builders import T0, an_order
+from router.core.sending.events import NotSent, ReconcileAsked, Release
+from tests.support.builders import NS, T0, an_order
 from tests.support.routing import command, of_kind
-from tests.support.sending import Sending, a_bracket, capabilities
+from tests.support.sending import Sending, a_bracket, a_sender, capabilities
 
 D = Decimal
 
@@ -51,6 +56,11 @@ def settled(sending: Sending) -> list[Message]:
 def withdrawal(order_id: str) -> CancelOrder:
     about = {"cause": "k1", "root": "r", "strategy_id": "s1", "account": "paper", "symbol": "EURUSD"}
     return CancelOrder(order_id=order_id, ts_event_ns=T0, **about)
+
+
+def tripped_breaker() -> BreakerChanged:
+    about = {"account": "paper", "breaker": "drawdown", "ts_event_ns": T0, "cause": "c"}
+    return BreakerChanged(strategy_id="", status="TRIPPED", tripped=True, **about)
 
 
 def test_exits_wait_for_their_entry_and_are_as_large_as_what_it_has_filled() -> None:
@@ -246,6 +256,83 @@ def test_exits_of_an_entry_that_a_halt_refused_end_too_whoever_holds_brackets() 
         sending.tell(*a_bracket("b"))
         sending.tell(command(Halt))
         assert [sending.state_of(order_id) for order_id in ("b", "b-tp", "b-sl")] == ["REJECTED", "CANCELLED", "CANCELLED"]
+
+
+def native(**section: Any) -> Sending:
+    """A sender of a broker that holds brackets and links orders."""
+    sending = Sending(capabilities(brackets=True, oco=True), **section)
+    sending.connect()
+    return sending
+
+
+def sends(sending: Sending) -> list[list[str]]:
+    return [[order.order_id for order, _ in effect.orders] for effect in sending.effects if isinstance(effect, Send)]
+
+
+def test_a_bracket_that_could_not_leave_leaves_whole_the_next_time() -> None:
+    sending = native()
+    sending.luck = ["not_sent"]
+    sending.tell(*a_bracket("b"))
+    sending.wait(2)
+    assert sends(sending) == [["b", "b-tp", "b-sl"]] * 2
+    assert sending.broker.sent_numbers == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda sending: sending.tell(withdrawal("b")),
+        lambda sending: sending.tell(command(Halt)),
+        lambda sending: sending.tell(tripped_breaker()),
+        lambda sending: sending.tell(Disconnected(ts_event_ns=T0, detail="cut")) + sending.wait(300),
+        lambda sending: sending.wait(0.5) + sending.wait(600),
+    ],
+    ids=["cancelled", "halted", "a breaker is open", "max_wait", "its time is over"],
+)
+def test_where_the_entry_ends_before_it_could_leave_again_its_exits_end_with_it(end: Any, request: Any) -> None:
+    sending = native()
+    sending.luck = ["not_sent"]
+    entry, *legs = a_bracket("b")
+    until_ns = T0 + 60 * NS if "time" in request.node.callspec.id else None
+    sending.tell(replace(entry, valid_until_ns=until_ns), *legs)
+    sending.luck = ["not_sent"] * 4
+    end(sending)
+    sending.tell(command(Resume, "c2"))
+    sending.luck = []
+    sending.connect()
+    sending.wait(5)
+    assert sending.broker.orders == {}
+    assert sending.state()["orders"] == {}
+    assert [sending.state_of(order_id) for order_id in ("b-tp", "b-sl")] == ["CANCELLED", "CANCELLED"]
+
+
+def test_a_cancel_that_comes_while_a_bracket_is_being_sent_ends_it_should_it_not_have_left() -> None:
+    node = a_sender(capabilities(brackets=True, oco=True))
+    sending = native()
+    node.restore(sending.node.snapshot())
+    for message in (*a_bracket("b"), Release(now_ns=T0), withdrawal("b")):
+        node.handle(message)
+    assert [each.state for each in node.orders()[0]] == ["SENDING"] * 3
+    said = [m for _, m in node.handle(NotSent(order_ids=("b", "b-tp", "b-sl"), request="submit", detail="no route"))]
+    said += [m for _, m in node.handle(Release(now_ns=T0 + 2 * NS))]
+    assert [m.order_id for m in of_kind(OrderCancelled, said)] == ["b", "b-tp", "b-sl"]
+    assert node.orders()[0] == []
+
+
+def test_an_exit_that_had_not_left_when_its_entry_ended_in_part_is_as_large_as_that_part() -> None:
+    sending = native()
+    entry, profit, stop = a_bracket("b")
+    sending.tell(entry)
+    sending.deliver()
+    sending.luck = ["not_sent"]
+    sending.tell(profit)
+    sending.broker.trade("b", D(4))
+    sending.tell(withdrawal("b"))
+    settled(sending)
+    sending.tell(stop)
+    sending.wait(2)
+    settled(sending)
+    assert at_broker(sending) == {"b-tp": D(4), "b-sl": D(4)}
 
 
 def test_two_orders_of_a_group_without_entry_shrink_with_each_other() -> None:

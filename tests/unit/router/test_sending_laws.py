@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import random
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from barque.messages import CancelOrder, Fill, Halt, ModifyOrder, OrderRejected, RejectReason, Resume
 from barque.venue import Connected, Disconnected, Executed
+from router.core.orders import cancel_of
 from router.core.sending.effects import Send
 from tests.support.builders import an_order
 from tests.support.routing import command
@@ -206,3 +209,35 @@ class SendingLaws(RuleBasedStateMachine):
 
 TestSendingLaws = SendingLaws.TestCase
 TestSendingLaws.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_an_exit_that_the_broker_holds_leaves_with_its_entry_or_after_it(seed: int) -> None:
+    """Requests do not leave, answers are lost, entries are withdrawn, halts come and go; no exit ever goes before its entry, and
+    what never left for its entry's sake has ended with it."""
+    chance = random.Random(seed)
+    life = Sending(capabilities(brackets=True, oco=True), unknown_alert_s=1e6)
+    life.connect()
+    for n in range(3):
+        life.luck = [chance.choice(["ok", "not_sent", "not_sent", "lost_before", "lost_after"]) for _ in range(4)]
+        bracket = a_bracket(f"e{n}")
+        if chance.random() < 0.3:
+            life.tell(*bracket[: chance.choice([1, 2])])
+        life.tell(*bracket)
+        if chance.random() < 0.3:
+            life.tell(cancel_of(bracket[0], "k", "r", life.now_ns))
+        if chance.random() < 0.3:
+            life.tell(command(Halt, f"h{n}"))
+            life.wait(2)
+            life.tell(command(Resume, f"c{n}"))
+        life.wait(chance.choice([0.5, 2, 6]))
+        life.deliver()
+        life.answer()
+    life.luck = []
+    life.rest(8)
+    for send in (effect for effect in life.effects if isinstance(effect, Send)):
+        together = {order.order_id for order, _ in send.orders}
+        for order, _ in send.orders:
+            assert order.parent_id is None or order.parent_id in together | set(life.broker.orders), order.order_id
+    waiting = [order_id for order_id, each in life.state()["orders"].items() if each["state"] == "NEW"]
+    assert waiting == []

@@ -6,8 +6,9 @@ Not:  decisions, but for one: an order that reaches a final state leaves the des
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 from barque.messages import Alert, Message, ModifyRejected, OrderUnknown, RejectReason, SubmitOrder, Topic
@@ -17,7 +18,7 @@ from barque.venue import Capabilities
 from router.core.lifecycle import FINAL, OrderEvent, OrderState, after
 from router.core.sending.config import SendingConfig, ns
 from router.core.sending.effects import AskBooks, Effect
-from router.core.sending.state import EXECUTIONS_WINDOW, FINISHED_WINDOW, SLACK, Booked, Finished, LiveOrder, SendingState
+from router.core.sending.state import EXECUTIONS_WINDOW, FINISHED_WINDOW, SLACK, ZERO, Booked, Finished, LiveOrder, SendingState
 
 T = TypeVar("T")
 _ABOUT = ("order_id", "cause", "root", "strategy_id", "account", "symbol")
@@ -111,6 +112,11 @@ class Desk:
         """Open exits of a bracket's entry."""
         return [live for live in self.state.orders.values() if live.order.parent_id == order_id]
 
+    def closed(self, order: SubmitOrder) -> Decimal:
+        """Contracts that the other exits of an exit's entry have closed."""
+        others: Iterable[LiveOrder | Finished] = chain(self.state.orders.values(), self.state.finished.values())
+        return sum((each.filled for each in others if _are_twins(each.order, order)), ZERO)
+
     def _finish(self, live: LiveOrder) -> None:
         state, order = self.state, live.order
         state.orders.pop(order.order_id, None)
@@ -120,7 +126,7 @@ class Desk:
         if live.change is not None and not live.own_change:
             detail = f"order {order.order_id} has ended; nothing of it was changed"
             self.say(ModifyRejected, live.change, reason=RejectReason.UNKNOWN_ORDER, detail=detail)
-        if not (self.capabilities.brackets and live.number):
+        if not self.capabilities.brackets:
             missing = order.quantity - live.filled
             for child in self.children_of(order.order_id):
                 child.keep -= missing
@@ -170,6 +176,10 @@ class Desk:
         since_ns = max(state.reconciled_ns - OVERLAP_NS, 0)
         unpriced = (each.ts_event_ns for each in state.executions.values() if not each.priced)
         return min(since_ns, max(min(unpriced, default=since_ns), state.now_ns - PRICED_NS))
+
+
+def _are_twins(one: SubmitOrder, other: SubmitOrder) -> bool:
+    return one.parent_id is not None and one.parent_id == other.parent_id and one.order_id != other.order_id
 
 
 def _remember(window: dict[str, T], key: str, value: T, size: int) -> None:

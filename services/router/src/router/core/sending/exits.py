@@ -19,7 +19,7 @@ from router.core.lifecycle import WORKING, OrderEvent, OrderState
 from router.core.orders import cancel_of, modify_of
 from router.core.sending.desk import Desk
 from router.core.sending.requests import say_modified
-from router.core.sending.state import ZERO, LiveOrder
+from router.core.sending.state import ZERO, Finished, LiveOrder
 
 MOST_FAILURES = 5
 """So often in a row a request may be refused before a person is told and it is given up."""
@@ -69,12 +69,22 @@ def warn_unprotected(desk: Desk, live: LiveOrder, why: str) -> None:
     desk.alert("position_unprotected", "critical" if guards else "warning", text)
 
 
+def _room(desk: Desk, live: LiveOrder) -> Decimal:
+    """What an exit may have that a broker would hold, but has not got: of that the broker cuts nothing."""
+    parent = desk.parent_of(live.order)
+    if parent is None or not desk.capabilities.brackets:
+        return live.keep
+    most = parent.filled if isinstance(parent, Finished) else max(parent.order.quantity, parent.filled)
+    return most - desk.closed(live.order)
+
+
 def _is_ours_to_keep(desk: Desk, live: LiveOrder) -> bool:
     can, order = desk.capabilities, live.order
     return (order.parent_id is not None and not can.brackets) or (order.oco_group is not None and not can.oco)
 
 
 def _settle_unsent(desk: Desk, live: LiveOrder) -> None:
+    live.keep = min(live.keep, _room(desk, live))
     if live.keep <= 0:
         desk.say(OrderCancelled, live.order, filled_quantity=ZERO, detail="its entry or another of its group left nothing of it")
         desk.move(live, OrderEvent.CANCELLED)

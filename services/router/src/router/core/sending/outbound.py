@@ -181,7 +181,7 @@ def _may_leave(desk: Desk, live: LiveOrder) -> bool:
         return False
     if desk.capabilities.brackets:
         parent = desk.state.orders.get(live.order.parent_id or "")
-        return parent is None or bool(parent.number)
+        return parent is None or parent.accepted or parent.filled > 0  # else with it: by itself it would open a position
     return exits.wanted(desk, live) > 0
 
 

@@ -243,6 +243,9 @@ def _back(desk: Desk, live: LiveOrder, detail: str) -> None:
         return
     live.failures += 1
     desk.move(live, OrderEvent.NOT_SENT)
+    if live.cancel is not None:
+        requests.end_unsent(desk, live, "cancelled as asked; it had not left")
+        return
     if live.failures < exits.MOST_FAILURES:
         return
     if exits.protects(desk, live):

@@ -44,7 +44,7 @@ def submit(desk: Desk, order: SubmitOrder) -> None:
         return
     reject(desk, live, *fault)
     parent = desk.parent_of(order)
-    if isinstance(parent, LiveOrder) and not parent.number:
+    if isinstance(parent, LiveOrder) and not parent.has_left:
         reject(desk, parent, fault[0], f"its exit {order.order_id} cannot be placed: {fault[1]}")
 
 
@@ -110,9 +110,9 @@ def say_modified(desk: Desk, live: LiveOrder, about: Any = None, at_ns: int = 0)
 
 
 def grow_exits(desk: Desk, parent: LiveOrder, before: Any) -> None:
-    """The entry was changed from `before` contracts: its exits go with it."""
-    if not desk.capabilities.brackets:
-        for child in desk.children_of(parent.order.order_id):
+    """The entry was changed from `before` contracts: its exits go with it, those that a broker holds by the broker's doing."""
+    for child in desk.children_of(parent.order.order_id):
+        if not (desk.capabilities.brackets and child.has_left):
             child.keep += parent.order.quantity - before
 
 

@@ -32,7 +32,7 @@ class LiveOrder(msgspec.Struct, kw_only=True):
     """When it came here, or something was last asked of the broker about it."""
     filled: Decimal = ZERO
     number: int = 0
-    """Of its token; 0: it has never left."""
+    """Of its token, given when it is about to leave, and kept should it not have left; 0: it has never been tried."""
     at_venue: Decimal = ZERO
     """Contracts of the broker's order."""
     accepted: bool = False
@@ -58,6 +58,11 @@ class LiveOrder(msgspec.Struct, kw_only=True):
     resent: bool = False
     again: bool = False
     """It is to be sent once more when this transaction is released."""
+
+    @property
+    def has_left(self) -> bool:
+        """The broker may have it. One that surely did not leave is NEW again, whatever its number."""
+        return self.state is not OrderState.NEW
 
 
 def is_whole(live: LiveOrder) -> bool:
