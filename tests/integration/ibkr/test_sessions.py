@@ -12,7 +12,7 @@ from typing import Any, Literal
 import pytest
 
 from barque.errors import VenueUnavailable
-from barque.messages import Fill, OrderRejected, OrderUnknown, SubmitOrder
+from barque.messages import Alert, Fill, OrderRejected, OrderUnknown, SubmitOrder
 from barque.venue import Accepted, Connected, Disconnected, Ended, Executed, Rejected, TradingDisabled
 from simulators.tws import replies
 from simulators.tws.server import TwsSimulator
@@ -433,6 +433,39 @@ async def test_a_socket_that_breaks_between_two_partial_fills_loses_none(tws: Tw
     booked = [fill for fill in sender.of(Fill) if not fill.corrects]
     assert sorted(fill.quantity for fill in booked) == [D("0.4"), D("0.6"), D(1)]
     assert len({fill.exec_id for fill in booked}) == 3
+
+
+def a_bracket_at_the_market() -> list[SubmitOrder]:
+    leg: dict[str, Any] = {"side": "sell", "parent_id": "e", "oco_group": "e", "closes": True}
+    profit = submission("tp", order_type="limit", limit_price=D("1.15"), **leg)
+    return [submission("e"), profit, submission("sl", order_type="stop", stop_price=D("1.05"), **leg)]
+
+
+async def test_an_ordinary_take_profit_raises_no_alert(tws: TwsSimulator) -> None:
+    tws.quote("EURUSD", 1.1000, 1.1001)
+    async with Sender(tws) as sender:
+        await sender.connect()
+        await until(lambda: sender.node.ready)
+        sender.tell(*a_bracket_at_the_market())
+        await until(lambda: sender.state_of("e") == "FILLED")
+        tws.quote("EURUSD", 1.1500, 1.1501)
+        await settled(sender, ["tp", "sl"])
+        sender.ahead_ns += 120 * 10**9
+        await asyncio.sleep(0.3)
+    assert (sender.state_of("tp"), sender.state_of("sl")) == ("FILLED", "CANCELLED")
+    assert sender.of(Alert) == []
+
+
+async def test_a_bracket_whose_margin_question_was_not_answered_in_time_leaves_whole_later(tws: TwsSimulator) -> None:
+    tws.quote("EURUSD", 1.1000, 1.1001)
+    tws.script.on("placeOrder", n=1).silence()
+    async with Sender(tws, {"margin_fraction_max": 0.9}, quiet_s=5.0) as sender:
+        await sender.connect()
+        await until(lambda: sender.node.ready)
+        sender.tell(*a_bracket_at_the_market())
+        await until(lambda: sender.state_of("e") == "FILLED")
+        await until(lambda: sender.state_of("sl") == "ACKED")
+        assert len(tws.book.open_orders) == 2
 
 
 async def settled(sender: Sender, order_ids: list[str]) -> None:

@@ -102,7 +102,14 @@ def test_an_order_of_others_is_minor_and_known_the_second_time() -> None:
 def test_an_order_that_had_ended_and_is_open_is_critical() -> None:
     (found,) = differences((shown(),), ended={"o1": "REJECTED"})
     assert (found.kind, found.ours, found.severity) == ("order_ended", "REJECTED", "critical")
-    assert differences((shown(),)) == []  # it ended after the broker had been asked
+    assert differences((shown(),), recent={"o1"}) == []  # it ended after the broker had been asked
+
+
+def test_an_open_order_with_our_mark_that_is_in_no_book_of_ours_is_critical() -> None:
+    (found,) = differences((shown(order_id="ghost"),), at_work=at_work(), ended={"o2": "FILLED"}, recent={"o2"})
+    assert (found.kind, found.about, found.severity) == ("order_unknown_ours", "ghost", "critical")
+    assert "buy 3 EURUSD limit" in found.text
+    assert "v1" in found.text
 
 
 def test_terms_are_compared_where_both_sides_name_them_and_nothing_is_under_way() -> None:

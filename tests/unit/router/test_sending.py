@@ -132,6 +132,7 @@ def test_while_the_broker_takes_no_orders_they_wait_and_a_person_is_told() -> No
     (alert,) = sending.tell(TradingDisabled(ts_event_ns=T0, detail="AutoTrading is off"), an_order())
     assert (alert.name, alert.severity) == ("trading_disabled", "critical")
     assert sending.tell(TradingDisabled(ts_event_ns=T0, detail="AutoTrading is off")) == []
+    assert sending.tell(TradingDisabled(ts_event_ns=T0, detail="the client has disabled it")) == []  # another word for it
     assert sent(sending) == []
     sending.connect()
     assert sent(sending) == ["o1"]

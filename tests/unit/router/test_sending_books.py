@@ -26,7 +26,7 @@ from router.core.sending.effects import AskBooks, Send, Withdraw
 from router.core.sending.events import BooksUnavailable, LedgerFigures, ReconcileAsked
 from tests.support.builders import NS, T0, an_order
 from tests.support.routing import of_kind
-from tests.support.sending import Sending, an_account, capabilities
+from tests.support.sending import BookedOrder, Sending, an_account, capabilities
 
 D = Decimal
 
@@ -246,6 +246,40 @@ def test_orders_of_others_are_reported_once() -> None:
         ("order_external v9: we have nothing, the broker has buy 1 EURUSD limit",),
     )
     assert report_of(look(sending, open_orders=(order,))).severity == "clean"
+
+
+def test_orders_of_others_that_are_gone_are_forgotten() -> None:
+    sending = connected()
+    for n in range(40):
+        others = {"symbol": "EURUSD", "side": "buy", "quantity": D(1), "filled": D(0), "order_type": "limit"}
+        twice(sending, open_orders=(VenueOrder(order_id="", venue_order_id=f"v{n}", **others),))
+    assert list(sending.state()["external"]) == ["v39"]
+
+
+def test_an_open_order_with_our_mark_that_we_do_not_know_stops_the_book_after_two_looks() -> None:
+    """The history began anew, or an older one was restored, and a stop of before still works at the broker."""
+    sending = connected()
+    ghost = an_order(order_id="ghost", order_type="stop", stop_price=D("1.1"), side="sell")
+    sending.broker.orders["ghost"] = BookedOrder(ghost, 99)
+    said = twice(sending)
+    (alert,) = of_kind(Alert, said)
+    assert alert.name == "reconciliation_failed"
+    assert "order_unknown_ours ghost" in alert.text
+    assert len(sending.halts) == 1
+    sending.broker.orders["ghost"].open = False
+    twice(sending)
+    assert sending.node.ready
+
+
+def test_an_order_that_came_after_the_books_were_asked_is_no_unknown_one() -> None:
+    sending = connected()
+    sending.wait(301)
+    (ask,) = sending.questions
+    sending.questions = []
+    sending.tell(an_order(order_type="limit", limit_price=D("1.2")))
+    answer = sending.broker.books(ask)
+    sending.tell(answer)
+    assert sending.state()["suspects"] == {}
 
 
 def test_terms_changed_by_hand_at_the_broker_are_taken_over() -> None:

@@ -20,7 +20,7 @@ from barque.messages import (
     RejectReason,
     Resume,
 )
-from barque.venue import Disconnected, Executed, Rejected
+from barque.venue import Disconnected, Ended, Executed, Modified, Rejected
 from router.core.sending.effects import Send
 from router.core.sending.events import NotSent, ReconcileAsked, Release
 from tests.support.builders import NS, T0, an_order
@@ -333,6 +333,88 @@ def test_an_exit_that_had_not_left_when_its_entry_ended_in_part_is_as_large_as_t
     sending.wait(2)
     settled(sending)
     assert at_broker(sending) == {"b-tp": D(4), "b-sl": D(4)}
+
+
+def in_position() -> Sending:
+    """A native bracket whose entry has filled."""
+    sending = native()
+    sending.tell(*a_bracket("b"))
+    settled(sending)
+    sending.broker.trade("b", D(10))
+    settled(sending)
+    return sending
+
+
+def taken_away(sending: Sending, order_id: str) -> Ended:
+    """What a broker says that has cancelled the other of a group."""
+    sending.broker.orders[order_id].open = False
+    return Ended(order_id=order_id, how="cancelled", detail="OCA", ts_event_ns=sending.now_ns)
+
+
+def looks(sending: Sending, times: int = 3) -> list[Message]:
+    said: list[Message] = []
+    for _ in range(times):
+        said += sending.wait(6) + sending.answer()
+    return said
+
+
+@pytest.mark.parametrize("fill_first", [True, False])
+def test_a_take_profit_that_fills_and_a_stop_that_the_broker_takes_away_for_it_are_no_alert(fill_first: bool) -> None:
+    sending = in_position()
+    sending.broker.trade("b-tp", D(10))
+    if fill_first:
+        settled(sending)
+    sending.tell(taken_away(sending, "b-sl"))
+    settled(sending)
+    looks(sending)
+    assert [m for m in sending.said if isinstance(m, Alert)] == []
+    assert [sending.state_of(order_id) for order_id in ("b-tp", "b-sl")] == ["FILLED", "CANCELLED"]
+
+
+def test_a_fill_of_which_only_the_books_tell_explains_what_the_broker_took_away() -> None:
+    sending = in_position()
+    sending.broker.trade("b-tp", D(10))
+    sending.broker.pending.clear()
+    sending.tell(taken_away(sending, "b-sl"))
+    looks(sending)
+    assert [m for m in sending.said if isinstance(m, Alert)] == []
+
+
+def test_a_stop_that_the_broker_ends_with_the_position_open_is_critical_after_one_look_at_the_books() -> None:
+    sending = in_position()
+    sending.tell(taken_away(sending, "b-sl"))
+    assert sending.wait(4) == []
+    sending.crash()
+    sending.connect()
+    (alert,) = of_kind(Alert, looks(sending))
+    assert (alert.name, alert.severity) == ("position_unprotected", "critical")
+    assert "b-sl" in alert.text
+    assert "10 contracts" in alert.text
+
+
+def test_a_stop_that_the_broker_ends_is_told_also_where_its_books_cannot_be_read() -> None:
+    sending = in_position()
+    sending.tell(taken_away(sending, "b-sl"))
+    said = [message for _ in range(12) for message in sending.wait(6)]
+    assert [alert.name for alert in of_kind(Alert, said)].count("position_unprotected") == 1
+
+
+def test_of_a_take_profit_that_filled_in_part_the_stop_s_end_is_told_with_what_is_left() -> None:
+    sending = in_position()
+    sending.broker.trade("b-tp", D(4))
+    settled(sending)
+    sending.tell(taken_away(sending, "b-sl"))
+    (alert,) = of_kind(Alert, looks(sending))
+    assert "6 contracts" in alert.text
+
+
+def test_an_exit_that_is_changed_to_no_contracts_has_ended() -> None:
+    sending = in_position()
+    sending.broker.orders["b-sl"].open = False
+    nothing = {"limit_price": None, "stop_price": D("1.2"), "trail_amount": None, "ts_event_ns": T0}
+    (cancelled,) = of_kind(OrderCancelled, sending.tell(Modified(order_id="b-sl", quantity=D(0), **nothing)))
+    assert (cancelled.order_id, sending.state_of("b-sl")) == ("b-sl", "CANCELLED")
+    assert [alert.name for alert in of_kind(Alert, looks(sending))] == ["position_unprotected"]
 
 
 def test_two_orders_of_a_group_without_entry_shrink_with_each_other() -> None:

@@ -66,8 +66,11 @@ def take(desk: Desk, books: Books) -> None:
     if blind is not None and state.report_due:
         notes.append(_reaches_back_to(state.reconciled_ns, reach))
     _follow_orders(desk, books, asked_ns, blind)
+    exits.resolve_doubts(desk, asked_ns)
     ours = _our_books(desk, books, asked_ns, moved)
     found = compare(ours, books.open_orders, books.positions, books.account.cash, books.ledger, desk.config.reconciliation)
+    shown = {order.venue_order_id for order in books.open_orders}
+    state.external = {venue_order_id: None for venue_order_id in state.external if venue_order_id in shown}
     confirmed = _confirm(desk, found, asked_ns)
     suspected = [difference for difference in found if difference not in confirmed]
     for difference in confirmed:
@@ -284,7 +287,12 @@ def _our_books(desk: Desk, books: Books, asked_ns: int, moved: Sequence[CashMove
     }
     ended = {order_id: each.state.value for order_id, each in state.finished.items() if each.ended_ns < asked_ns}
     return OurBooks(
-        at_work=at_work, ended=ended, external=state.external, positions=state.positions, cash=_expected_cash(desk, books, moved)
+        at_work=at_work,
+        ended=ended,
+        recent=state.finished,
+        external=state.external,
+        positions=state.positions,
+        cash=_expected_cash(desk, books, moved),
     )
 
 
@@ -449,6 +457,6 @@ def _say_positions(desk: Desk, books: Books) -> None:
 def _next_look(desk: Desk, suspected: bool) -> None:
     """Soon where something is open, else at the usual interval."""
     state, config = desk.state, desk.config
-    if suspected or any(live.absent_ns or live.state is OrderState.UNKNOWN for live in state.orders.values()):
+    if suspected or state.doubted or any(live.absent_ns or live.state is OrderState.UNKNOWN for live in state.orders.values()):
         desk.ask(config.quiet_s)
     desk.ask(config.reconciliation.every_s)

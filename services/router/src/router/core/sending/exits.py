@@ -14,12 +14,13 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from barque.messages import ModifyOrder, OrderCancelled
+from barque.messages import ModifyOrder, OrderCancelled, SubmitOrder
 from router.core.lifecycle import WORKING, OrderEvent, OrderState
 from router.core.orders import cancel_of, modify_of
+from router.core.sending.config import ns
 from router.core.sending.desk import Desk
 from router.core.sending.requests import say_modified
-from router.core.sending.state import ZERO, Finished, LiveOrder
+from router.core.sending.state import ZERO, Doubted, Finished, LiveOrder
 
 MOST_FAILURES = 5
 """So often in a row a request may be refused before a person is told and it is given up."""
@@ -51,20 +52,56 @@ def wanted(desk: Desk, live: LiveOrder) -> Decimal:
 
 
 def protects(desk: Desk, live: LiveOrder) -> bool:
-    """True for a bracket's exit whose entry has filled, at least in part."""
-    if live.order.parent_id is None or live.keep <= live.filled:
-        return False
-    parent = desk.parent_of(live.order)
-    return parent is None or parent.filled > 0
+    """True for a bracket's exit that has something to close: its entry has filled, and its twin has not closed all of that."""
+    return exposed(desk, live.order, live.keep - live.filled) > 0
+
+
+def exposed(desk: Desk, order: SubmitOrder, left: Decimal) -> Decimal:
+    """Of the `left` contracts of a bracket's exit, those that its entry has filled and none of its exits has closed."""
+    if order.parent_id is None:
+        return ZERO
+    parent = desk.parent_of(order)
+    if parent is None:
+        return left
+    own = desk.state.orders.get(order.order_id) or desk.state.finished.get(order.order_id)
+    closed = desk.closed(order) + (own.filled if own is not None else ZERO)
+    return min(left, parent.filled - closed)
 
 
 def warn_unprotected(desk: Desk, live: LiveOrder, why: str) -> None:
     """A position has lost an exit."""
-    order = live.order
+    _say_unprotected(desk, live.order, exposed(desk, live.order, live.keep - live.filled), why)
+
+
+def doubt(desk: Desk, live: LiveOrder, why: str) -> None:
+    """The broker has ended an exit that has something to close. Perhaps it did so because the other has filled, which it has not
+    reported yet: where the broker links orders a look at its books, a quiet period later, comes before the warning."""
+    if not protects(desk, live):
+        return
+    if live.order.oco_group is None or not desk.capabilities.oco:
+        warn_unprotected(desk, live, why)
+        return
+    left = live.keep - live.filled
+    desk.state.doubted[live.order.order_id] = Doubted(order=live.order, left=left, why=why, since_ns=desk.state.now_ns)
+    desk.ask(desk.config.quiet_s)
+
+
+def resolve_doubts(desk: Desk, asked_ns: int) -> None:
+    """The books as they were at `asked_ns` have been booked: what has not been closed by then is without its exit."""
+    for order_id, doubted in list(desk.state.doubted.items()):
+        contracts = exposed(desk, doubted.order, doubted.left)
+        if contracts > 0 and asked_ns - doubted.since_ns < ns(desk.config.quiet_s):
+            continue
+        del desk.state.doubted[order_id]
+        if contracts > 0:
+            _say_unprotected(desk, doubted.order, contracts, doubted.why)
+
+
+def _say_unprotected(desk: Desk, order: SubmitOrder, contracts: Decimal, why: str) -> None:
     guards = order.stop_price is not None or order.trail_amount is not None
     text = (
         f"{order.symbol}: {order.order_type} order {order.order_id}, an exit of {order.parent_id}, is not at the broker: {why}. "
-        f"{live.keep - live.filled} contracts are without it; place one at the broker, or close the position"
+        f"{contracts} contracts are without it; place one at the broker, or close the position"
     )
     desk.alert("position_unprotected", "critical" if guards else "warning", text)
 

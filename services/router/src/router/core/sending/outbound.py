@@ -35,6 +35,7 @@ def release(desk: Desk) -> None:
 def watch(desk: Desk) -> None:
     """The time: what has not been answered is UNKNOWN, or the books are asked what came of it."""
     state, config = desk.state, desk.config
+    exits.resolve_doubts(desk, state.now_ns - ns(config.unknown_alert_s))  # whether there are books or not
     for live in list(state.orders.values()):
         age = state.now_ns - live.since_ns
         if live.state is OrderState.SENDING and age >= ns(config.ack_timeout_s):

@@ -9,7 +9,7 @@ same figures, a quiet period later (`books.take`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from decimal import Decimal
 from typing import Literal
 
@@ -20,7 +20,9 @@ from barque.venue import VenueOrder, VenuePosition
 from router.core.sending.config import ReconcilePolicy
 from router.core.sending.events import LedgerFigures
 
-Kind = Literal["position", "ledger_position", "cash", "order_terms", "order_filled", "order_ended", "order_external"]
+Kind = Literal[
+    "position", "ledger_position", "cash", "order_terms", "order_filled", "order_ended", "order_external", "order_unknown_ours"
+]
 Severity = Literal["minor", "critical"]
 ZERO = Decimal(0)
 
@@ -58,6 +60,8 @@ class OurBooks(msgspec.Struct, frozen=True, kw_only=True):
     at_work: Mapping[str, AtWork]
     ended: Mapping[str, str]
     """Orders that had ended before the broker's books were asked, with their states."""
+    recent: Container[str] = ()
+    """Orders that have ended since: the broker may have shown them as they were before."""
     external: Mapping[str, None]
     """Orders of others that are known, by the broker's id."""
     positions: Mapping[str, Decimal]
@@ -88,13 +92,15 @@ def _order(ours: OurBooks, order: VenueOrder) -> list[Difference]:
     if not order.order_id:
         if order.venue_order_id in ours.external:
             return []
-        theirs = f"{order.side} {order.quantity} {order.symbol} {order.order_type}"
-        return [Difference(kind="order_external", about=order.venue_order_id, ours="", theirs=theirs, severity="minor")]
+        return [Difference(kind="order_external", about=order.venue_order_id, ours="", theirs=_words(order), severity="minor")]
     known = ours.at_work.get(order.order_id)
     if known is None:
         state = ours.ended.get(order.order_id)
-        if state is None:
+        if state is None and order.order_id in ours.recent:
             return []
+        if state is None:
+            theirs = f"it open with our mark: {_words(order)}, the broker's number {order.venue_order_id}"
+            return [Difference(kind="order_unknown_ours", about=order.order_id, ours="", theirs=theirs, severity="critical")]
         return [Difference(kind="order_ended", about=order.order_id, ours=state, theirs="open", severity="critical")]
     found = []
     if order.filled > known.filled:
@@ -104,6 +110,10 @@ def _order(ours: OurBooks, order: VenueOrder) -> list[Difference]:
     if known.steady and mine != theirs:
         found.append(Difference(kind="order_terms", about=order.order_id, ours=mine, theirs=theirs, severity="minor"))
     return found
+
+
+def _words(order: VenueOrder) -> str:
+    return f"{order.side} {order.quantity} {order.symbol} {order.order_type}"
 
 
 def _terms(one: SubmitOrder | VenueOrder, other: SubmitOrder | VenueOrder) -> str:

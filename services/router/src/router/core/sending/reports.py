@@ -87,7 +87,7 @@ def ended(desk: Desk, event: Ended) -> None:
     if live is None:
         return
     if live.cancel is None:
-        _warn(desk, live, f"the broker ended it: {event.detail or event.how}")
+        exits.doubt(desk, live, f"the broker ended it: {event.detail or event.how}")
     end(desk, live, event.how == "expired", event.detail, event.ts_event_ns)
 
 
@@ -105,7 +105,11 @@ def end(desk: Desk, live: LiveOrder, expired: bool, detail: str, at_ns: int = 0)
 
 
 def modified(desk: Desk, event: Modified) -> None:
-    """The order works on with these terms, asked or unasked."""
+    """The order works on with these terms, asked or unasked. One of no contracts does not: somebody has taken them all away."""
+    if event.quantity <= 0:
+        detail = "it was changed to no contracts at all"
+        ended(desk, Ended(order_id=event.order_id, how="cancelled", detail=detail, ts_event_ns=event.ts_event_ns))
+        return
     live = desk.state.orders.get(event.order_id)
     if live is None:
         return

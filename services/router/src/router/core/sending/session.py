@@ -72,7 +72,7 @@ def _say_safe_mode(desk: Desk) -> None:
 
 def _say_disabled(desk: Desk) -> None:
     state, account = desk.state, desk.config.account
-    if _is_news(state, "trading_disabled", state.disabled):
+    if _is_news(state, "trading_disabled"):  # a broker has several words for one button
         text = f"{account}: the broker takes no orders: {state.disabled}. Orders wait; enable trading there"
         desk.alert("trading_disabled", "critical", text)
 

@@ -81,6 +81,16 @@ class Finished(msgspec.Struct, kw_only=True, omit_defaults=True):
     number: int = 0
 
 
+class Doubted(msgspec.Struct, frozen=True, kw_only=True):
+    """An exit that the broker has ended, with something left to close as far as it has reported."""
+
+    order: SubmitOrder
+    left: Decimal
+    """Contracts of it that have not filled."""
+    why: str
+    since_ns: int
+
+
 class Booked(msgspec.Struct, kw_only=True, array_like=True):
     """An execution that has been booked."""
 
@@ -163,6 +173,8 @@ class SendingState(msgspec.Struct, kw_only=True):
     report_due: bool = False
     suspects: dict[str, int] = {}
     """Differences seen, with the time at which the books were asked that first showed them."""
+    doubted: dict[str, Doubted] = {}
+    """By id: people are told of these, should the next look at the books not explain them."""
     refused: dict[str, str] = {}
     """Symbols of which the broker has refused the last order, with the reason that people were told."""
     external: dict[str, None] = {}
