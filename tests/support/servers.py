@@ -55,12 +55,14 @@ async def bus(valkey: RedisConfig, book: str) -> AsyncIterator[RedisBus]:
 
 
 @pytest.fixture
-async def database(postgres: PostgresConfig, book: str) -> PostgresConfig:
-    """A migrated, empty database of its own."""
-    connection = await connect_one(postgres)
-    await connection.execute(f'CREATE DATABASE "{book}" TEMPLATE barque_template')
-    await connection.close()
-    return in_database(postgres, book)
+async def database(postgres: PostgresConfig, book: str) -> AsyncIterator[PostgresConfig]:
+    """A migrated, empty database of its own, gone after the test: three hundred files that nobody has to write or clear away.
+
+    Where no disk is waited for, to copy them takes less than half of what it takes to write them to the log.
+    """
+    await _administer(postgres, f'CREATE DATABASE "{book}" TEMPLATE barque_template STRATEGY FILE_COPY')
+    yield in_database(postgres, book)
+    await _administer(postgres, f'DROP DATABASE "{book}" WITH (FORCE)')
 
 
 @pytest.fixture
@@ -82,10 +84,14 @@ async def begin_book(bus: RedisBus, connection: asyncpg.Connection, lineage: str
     await connection.execute("INSERT INTO books (book, lineage) VALUES ($1, $2)", bus.book, lineage)
 
 
-async def _make_template(config: PostgresConfig) -> None:
+async def _administer(config: PostgresConfig, statement: str) -> None:
     connection = await connect_one(config)
-    await connection.execute("CREATE DATABASE barque_template")
+    await connection.execute(statement)
     await connection.close()
+
+
+async def _make_template(config: PostgresConfig) -> None:
+    await _administer(config, "CREATE DATABASE barque_template")
     template = await connect_one(in_database(config, "barque_template"))
     await migrate(template)
     await template.close()
