@@ -37,6 +37,10 @@ class MarketConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     symbols: dict[str, float] = msgspec.field(default_factory=dict)
     """Symbol -> first mid price."""
 
+    def __post_init__(self) -> None:
+        if not 0 < self.ticks_per_s < float("inf"):
+            raise ValueError(f"ticks_per_s is {self.ticks_per_s:g}; it must be a positive number")
+
 
 class FeedReplayConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to publish, and how fast."""

@@ -127,6 +127,8 @@ class LossConfig(BreakerConfig, frozen=True, kw_only=True, forbid_unknown_fields
             value = getattr(self, name)
             if value is not None and not (value.is_finite() and value > 0):
                 raise ValueError(f"{name} must be a positive number; `enabled = false` switches the breaker off")
+        if self.fraction is not None and self.fraction > 1:
+            raise ValueError(f"fraction is {self.fraction}; it is part of the equity, at most 1 (0.05 is 5 %)")
 
 
 class DrawdownConfig(LossConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -42,6 +42,8 @@ def test_the_guides_configuration_is_taken_by_feed_sender_and_router() -> None:
 
 def test_config_check_takes_the_guides_configuration_and_names_what_is_wrong_in_it(tmp_path: Path) -> None:
     text = GUIDE.partition("```toml\n")[2].partition("```")[0]
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "token").write_text("t" * 32, encoding="utf-8")
     (tmp_path / "barque.toml").write_text(text, encoding="utf-8")
     found = effective(tmp_path / "barque.toml", {})
     assert (found["ibkr"]["port"], found["sender"]["venue"]) == (4002, "ibkr")

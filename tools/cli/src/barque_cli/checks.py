@@ -20,6 +20,7 @@ from barque.errors import BarqueError, ConfigError, nearest
 from barque.postgres.migrate import migrations
 from barque.postgres.pool import connect_one, postgres_errors
 from barque_backtest import nodes
+from barque_cli import coherence
 from barque_paper import PaperConfig
 from feed_ibkr.config import FeedIbkrConfig
 from feed_mt5.config import FeedMt5Config
@@ -66,7 +67,7 @@ class Finding:
 
 
 def effective(path: Path, environment: Mapping[str, str]) -> dict[str, Any]:
-    """Every section with its defaults, secrets masked; raises `ConfigError` for what cannot be used."""
+    """Every section with its defaults, secrets masked; raises `ConfigError` for what cannot be used, a line for each thing."""
     raw = read_file(path, environment)
     common = load_common(raw)
     found: dict[str, Any] = msgspec.to_builtins(common, str_keys=True, builtin_types=(Path,), enc_hook=str)
@@ -75,11 +76,13 @@ def effective(path: Path, environment: Mapping[str, str]) -> dict[str, Any]:
     for name, kind in BROKER_SECTIONS.items():
         if name in raw:
             found[name] = msgspec.to_builtins(load_section(raw, name, kind), builtin_types=(Path,), enc_hook=str)
+    if "sender" in raw:
+        _live_sender(raw, common)
     for name in common.expected_nodes():
-        if "sender" in raw and name == f"sender.{found['sender']['venue']}":
-            _live_sender(raw, common)
-        else:
+        if "sender" not in raw or name != f"sender.{found['sender']['venue']}":
             nodes.make(name, raw)
+    if faults := coherence.faults(raw):
+        raise ConfigError("\n".join(faults))
     for store in ("redis", "postgres"):
         found[store]["url"] = masked(found[store]["url"])
     return found
@@ -104,9 +107,19 @@ async def run(path: Path) -> list[Finding]:
     except BarqueError as error:
         return [Finding("configuration", False, str(error))]
     findings.append(Finding("configuration", True, f"{path}, book '{common.book.name}', {len(common.instruments)} instruments"))
+    findings.append(_token(path))
     findings += await _redis(common)
     findings += await _postgres(common)
     return findings
+
+
+def _token(path: Path) -> Finding:
+    """That the token can be read and is long enough is the configuration's check; a book may also have none."""
+    config = load_section(read_file(path, os.environ), "gateway", GatewayConfig)
+    if config.token_file is not None:
+        return Finding("gateway token", True, str(config.token_file))
+    text = "a halt could not be lifted; make one with `openssl rand -hex 32` and name its file in [gateway] token_file"
+    return Finding("gateway token", False, text)
 
 
 async def probe(broker: str, path: Path) -> list[Finding]:
