@@ -136,6 +136,12 @@ async def test_a_valkey_that_dies_and_comes_back_loses_no_fill(stores: Stores) -
     assert live.simulator.sessions == sessions, "the broker's session has nothing to do with it"
 
 
+async def test_a_sender_without_work_is_seen_to_live(stores: Stores) -> None:
+    await asyncio.sleep(4.0)
+    status = {node.name: node for node in await stores.live.bus.status()}
+    assert status["sender.simulated"].last_seen_ms < 3_000
+
+
 async def test_a_connection_to_valkey_that_breaks_does_not_end_the_session_with_the_broker(stores: Stores) -> None:
     live = stores.live
     await all_filled(live, await some_orders(live))

@@ -118,7 +118,7 @@ def test_a_withdrawal_is_no_part_of_a_drawdown_and_a_deposit_makes_up_for_none()
         ({"problems": ["Redis is away"]}, "bad", "1 problem"),
         ({"halt": Halt(halted=True)}, "bad", "Halted"),
         ({"nodes": []}, "slow", "no node has registered"),
-        ({"nodes": [a_node(last_seen_ms=9_000)]}, "slow", "router behind"),
+        ({"nodes": [a_node(last_seen_ms=9_000)]}, "slow", "router silent"),
         ({"nodes": [a_node(lag={"bars": 5_000})]}, "slow", "router behind"),
         (
             {"feeds": [Feed(feed="ibkr", symbol="", state="stale", dropped=0, detail="", ts_event_ns=T0)]},

@@ -45,9 +45,10 @@ def health(view: View) -> tuple[str, str]:
         return "bad", fmt.plural(len(status.problems), "problem")
     if status.halt.halted:
         return "bad", "Halted"
-    silent = [node.name for node in status.nodes if _node_dot(node) != "good"]
-    if silent:
-        return "slow", f"{', '.join(silent[:2])}{' and others' if len(silent) > 2 else ''} behind"
+    limp = [node for node in status.nodes if _node_dot(node) != "good"]
+    if limp:
+        how = "silent" if all(node.last_seen_ms > SILENT_MS for node in limp) else "behind"
+        return "slow", f"{', '.join(node.name for node in limp[:2])}{' and others' if len(limp) > 2 else ''} {how}"
     limping = sorted({feed.feed for feed in status.feeds if _feed_class(feed) == "bad"})
     if limping:
         return "slow", f"feed {', '.join(limping[:2])}"

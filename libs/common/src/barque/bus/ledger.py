@@ -126,6 +126,7 @@ class LedgerRunner:
         if not commands_an_order and not needs_memory:
             self._feed(batch)
             if not self._group.due(self._shell.window_s):
+                await row.show_life()
                 return await row.keep_session()
         session = row.session()
         async with row.errors(), session.transaction():

@@ -88,6 +88,9 @@ class LedgerRow:
         self._told_halt: bool | None = None
         self._gate = ""
         self._spoke_at = 0.0
+        """When Postgres last heard of us."""
+        self._seen_at = 0.0
+        """When Redis did."""
 
     # -- holding the node -------------------------------------------------------------------------------------------
 
@@ -331,10 +334,20 @@ class LedgerRow:
         changed = {t: p for t, p in self.positions.items() if self._mirrored.get(t) != p}
         if not changed:
             return None
+        waited = await self._mirror(changed, then)
+        self._mirrored.update(changed)
+        return waited
+
+    async def show_life(self) -> None:
+        """A holder that has had nothing to write for a second says in Redis that it is there."""
+        if not self._shell.options.lockstep and time.monotonic() >= self._seen_at + HEARTBEAT_S:
+            await self._mirror({}, None)
+
+    async def _mirror(self, changed: Mapping[Topic, Position], then: Wait | None) -> Pending | None:
         current, waited = await self._bus.mirror(self._node, self.epoch, changed, then)
         if not current:
             raise Superseded(f"{self._node}: a newer epoch holds this node")
-        self._mirrored.update(changed)
+        self._seen_at = time.monotonic()
         return waited
 
     def verify(self, entries: Sequence[Entry]) -> dict[str, tuple[int, str]]:

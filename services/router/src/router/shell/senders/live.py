@@ -25,8 +25,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any
 
 import asyncpg
 
@@ -53,7 +54,6 @@ from router.core.sending.node import SendingNode
 from router.shell.senders.intents import LiveIntents
 from router.shell.senders.session import VenueSession, is_request
 
-T = TypeVar("T")
 LOOK_S = 1.0
 """How often requests to reconcile are looked for, and how long the portfolio is waited for."""
 BUSY_LOOK_S = 3.0
@@ -91,6 +91,8 @@ class LiveSender:
         self._venue = VenueSession(venue, config, self._figures)
         self._inputs = _Inputs(bus, self._shell, self._venue.news)
         self._looked_at = 0.0
+        self._away = False
+        """Redis was away, and has not been looked at since."""
         self._shell.not_ready("starting")
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -129,7 +131,7 @@ class LiveSender:
     async def _cycle(self, stop: asyncio.Event) -> None:
         row = self._row
         entries = await self._next(stop)
-        await self._patiently(stop, lambda: self._shell.upkeep(bool(entries) or self._venue.news.is_set()))
+        await self._look_after_redis(bool(entries) or self._venue.news.is_set())
         events: list[Any] = list(self._venue.take())
         busy = bool(entries or events)
         asked = await self._asked_to_reconcile(busy)
@@ -166,32 +168,50 @@ class LiveSender:
 
     async def _next(self, stop: asyncio.Event) -> list[Entry]:
         """What there is to read; nothing, where Redis is away and the broker has news."""
-
-        async def read() -> list[Entry]:
-            try:
-                return await self._inputs.next(self._row.positions)
-            except BusUnavailable:
-                await self._inputs.close()
-                if self._venue.news.is_set():
-                    return []
-                raise
-
-        return await self._patiently(stop, read)
-
-    async def _patiently(self, stop: asyncio.Event, call: Callable[[], Awaitable[T]]) -> T:
-        """What Redis has to be there for: tried again until it is. Meanwhile the account is held, and its session kept."""
-        row, failures = self._row, 0
+        failures = 0
         while True:
             try:
-                if failures:
-                    await row.check_past()
-                return await call()
+                await self._check_past()
+                return await self._inputs.next(self._row.positions)
             except BusUnavailable as error:
-                if stop.is_set():
-                    raise
-                await row.keep_session()
-                await self._shell.back_off(stop, min(failures, 3), str(error))
+                await self._inputs.close()
+                self._away = True
+                if self._venue.news.is_set():
+                    return []
+                await self._wait_for_redis(stop, failures, error)
                 failures += 1
+
+    async def _patiently(self, stop: asyncio.Event, call: Callable[[], Awaitable[object]]) -> None:
+        """What Redis has to be there for: tried again until it is."""
+        failures = 0
+        while True:
+            try:
+                await self._check_past()
+                await call()
+            except BusUnavailable as error:
+                self._away = True
+                await self._wait_for_redis(stop, failures, error)
+                failures += 1
+            else:
+                return
+
+    async def _check_past(self) -> None:
+        if self._away:
+            await self._row.check_past()
+            self._away = False
+
+    async def _wait_for_redis(self, stop: asyncio.Event, failures: int, error: BusUnavailable) -> None:
+        """A moment, in which the account is held, and the session with the broker kept."""
+        if stop.is_set():
+            raise error
+        await self._row.keep_session()
+        await self._shell.back_off(stop, min(failures, 3), str(error))
+
+    async def _look_after_redis(self, busy: bool) -> None:
+        """What only eyes need of it: where it is away, whatever has to be read or published next says so."""
+        with suppress(BusUnavailable):
+            await self._shell.upkeep(busy)
+            await self._row.show_life()
 
     def _feed(self, events: Sequence[Any], entries: list[Entry]) -> Step:
         """Handle what this transaction is about; nothing is durable yet."""
