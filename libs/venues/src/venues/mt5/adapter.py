@@ -21,7 +21,7 @@ import structlog
 from msgspec.structs import replace
 
 from barque.config import load_section
-from barque.errors import BarqueError, ConfigError, VenueError, VenueRefused, VenueUnavailable
+from barque.errors import BarqueError, ConfigError, VenueError, VenueOutcomeUnknown, VenueRefused, VenueUnavailable
 from barque.instruments import Instrument
 from barque.messages import CancelOrder, ModifyOrder, RejectReason, SubmitOrder
 from barque.venue import (
@@ -271,7 +271,9 @@ class Mt5Venue:
             raise VenueRefused(f"order {order.order_id} cannot carry its exits: {error}") from None
         everything = [each for each, _ in orders]
         async with self._turn:
-            fault = requests.fault_of(symbol, order, exits, await session.client.tick(symbol.venue_symbol))
+            fault = requests.misfit_of(self._config, order)
+            if fault is None:
+                fault = requests.fault_of(symbol, order, exits, await session.client.tick(symbol.venue_symbol))
             if fault is not None:
                 self._reject(everything, fault.reason, fault.detail)
                 return
@@ -280,6 +282,9 @@ class Mt5Venue:
             else:
                 positions = await session.client.positions() if self._config.account_mode == "hedging" else []
                 wanted = requests.market(self._config, symbol, order, exits, comment, positions)
+                if not wanted:
+                    self._reject(everything, RejectReason.QUANTITY, _nothing_to_close(order))
+                    return
             await self._send_all(session, symbol, everything, wanted, comment)
 
     async def _send_all(
@@ -310,7 +315,7 @@ class Mt5Venue:
             done.append(answer)
         if order.order_type == "market":
             await self._collect(session, [answer for answer in done if answer.result.deal])
-            self._end_rest(symbol, orders, done, why)
+            self._end_market(symbol, orders, done, why)
 
     def _accept(self, orders: Sequence[SubmitOrder], ticket: int) -> None:
         now_ns = time.time_ns()
@@ -337,9 +342,16 @@ class Mt5Venue:
                     break
                 await asyncio.sleep(DEALS_WAIT_S)
 
-    def _end_rest(self, symbol: Symbol, orders: Sequence[SubmitOrder], done: Sequence[Answer], why: str) -> None:
-        """What a market order did not find is gone; its exits are as large as what it found."""
+    def _end_market(self, symbol: Symbol, orders: Sequence[SubmitOrder], done: Sequence[Answer], why: str) -> None:
+        """What a market order did not find is gone; its exits are as large as what it found. Of a request that was taken without
+        a deal nobody knows yet what it finds: looks tell, and `VenueOutcomeUnknown` makes the sender compare the books."""
         order, *children = orders
+        open_ = [answer.result.order for answer in done if not answer.result.deal]
+        if open_:
+            for ticket in open_:
+                self._watch.follow(ticket, order)
+            text = ", ".join(str(ticket) for ticket in open_)
+            raise VenueOutcomeUnknown(f"order {order.order_id}: the trade server took it as {text} and has not said what it did")
         filled = sum((symbol.contracts(answer.result.volume) for answer in done), Decimal(0))
         if filled >= order.quantity:
             return
@@ -525,6 +537,12 @@ def _exits_of(order: SubmitOrder, children: Sequence[tuple[SubmitOrder, str]]) -
         prices[name] = price
         legs.append(("t" if name == "take_profit" else "s", token))
     return Exits(**prices), legs
+
+
+def _nothing_to_close(order: SubmitOrder) -> str:
+    whose = "the account" if order.strategy_id == requests.EXTERNAL else f"strategy {order.strategy_id}"
+    held = "short" if order.side == "buy" else "long"
+    return f"it closes, and {whose} has no {held} position in {order.symbol} at the terminal; nothing was sent"
 
 
 def _always() -> bool:

@@ -4,8 +4,9 @@ In:   orders, symbols as the broker trades them, the newest price.   Out: reques
 Not:  sending (`sending`), what the answers mean (`retcodes`).
 
 On a hedging account every deal opens a position of its own unless it names one: an order against a strategy's own positions
-closes those first, oldest first, and opens only what is left. Positions of other strategies are left alone: each strategy has a
-magic number of its own.
+closes those first, oldest first, and opens only what is left; one that closes opens nothing. Positions of other strategies are
+left alone: each strategy has a magic number of its own. What `external` closes may be anybody's: it was traded by hand, or lay
+there when the book began.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ KINDS = {
 }
 NAMES = {number: kind for (kind, _), number in KINDS.items()}
 GTC, DAY, SPECIFIED = 0, 1, 2
+EXTERNAL = "external"
+"""Strategy of whatever was not done by an order of ours."""
 ORDER_TYPES: tuple[OrderType, ...] = ("market", "limit", "stop", "stop_limit")
 TIMES: tuple[TimeInForce, ...] = ("day", "gtc", "ioc", "fok", "gtd")
 
@@ -62,6 +65,26 @@ def magic_of(config: Mt5Config, strategy_id: str) -> int:
 def is_ours(config: Mt5Config, magic: int) -> bool:
     """True for a magic number of ours."""
     return config.magic <= magic < config.magic + MAGICS
+
+
+def misfit_of(config: Mt5Config, order: SubmitOrder) -> Fault | None:
+    """Why the order alone would open a position of its own where it is meant to close one: a pending order on a hedging account
+    names no position, so filling it opens the opposite one beside it."""
+    if config.account_mode == "netting":
+        return None
+    if order.parent_id is not None:
+        text = (
+            f"an exit is the stop loss or take profit of a position, and its entry {order.parent_id} is not sent with it; alone "
+            f"it could open a position. Nothing was sent"
+        )
+        return Fault(reason=RejectReason.UNSUPPORTED, detail=text)
+    if order.closes and order.order_type != "market":
+        text = (
+            f"a {order.order_type} order cannot close a position of a hedging account, it would open the opposite one. Enter "
+            f"with take_profit and stop_loss, which can be moved, or leave at market; nothing was sent"
+        )
+        return Fault(reason=RejectReason.UNSUPPORTED, detail=text)
+    return None
 
 
 def fault_of(symbol: Symbol, order: SubmitOrder, exits: Exits, tick: Tick | None) -> Fault | None:
@@ -106,29 +129,34 @@ def _too_near(symbol: Symbol, order: SubmitOrder, exits: Exits, tick: Tick) -> s
 def market(
     config: Mt5Config, symbol: Symbol, order: SubmitOrder, exits: Exits, comment: str, positions: Sequence[Position]
 ) -> list[Request]:
-    """Deals at the market, without their price: those that close the strategy's own positions, then what is left."""
+    """Deals at the market, without their price: those that close the strategy's own positions, then what is left. An order that
+    closes ends there; none: there is nothing that it could close."""
     magic, kind = magic_of(config, order.strategy_id), BUY if order.side == "buy" else SELL
     left = symbol.lots(order.quantity)
     requests = []
-    for position in _against(config, symbol, kind, magic, exits, positions):
+    for position in _against(config, symbol, order, kind, exits, positions):
         if left <= 0:
             break
         lots = min(left, Decimal(repr(position.volume)))
         requests.append(_deal(config, symbol, order, kind, magic, comment, lots) | {"position": position.ticket})
         left -= lots
-    if left > 0:
+    if left > 0 and (config.account_mode == "netting" or not order.closes):
         opening = _deal(config, symbol, order, kind, magic, comment, left)
         requests.append(opening | _exits(symbol, exits))
     return requests
 
 
 def _against(
-    config: Mt5Config, symbol: Symbol, kind: int, magic: int, exits: Exits, positions: Sequence[Position]
+    config: Mt5Config, symbol: Symbol, order: SubmitOrder, kind: int, exits: Exits, positions: Sequence[Position]
 ) -> list[Position]:
+    """Positions that the order closes, in this order; of `external` first those that no strategy has opened."""
     if config.account_mode == "netting" or exits.take_profit is not None or exits.stop_loss is not None:
         return []
-    own = [p for p in positions if p.symbol == symbol.venue_symbol and p.magic == magic and p.type != kind]
-    return sorted(own, key=lambda position: position.ticket)
+    opposite = [p for p in positions if p.symbol == symbol.venue_symbol and p.type != kind]
+    if order.closes and order.strategy_id == EXTERNAL:
+        return sorted(opposite, key=lambda position: (is_ours(config, position.magic), position.ticket))
+    magic = magic_of(config, order.strategy_id)
+    return sorted((p for p in opposite if p.magic == magic), key=lambda position: position.ticket)
 
 
 def _deal(config: Mt5Config, symbol: Symbol, order: SubmitOrder, kind: int, magic: int, comment: str, lots: Decimal) -> Request:

@@ -58,8 +58,7 @@ class Watch:
         """An order and its exits have just been placed: what ends before the first look at them is noticed by that look."""
         order, *exits = orders
         if order.order_type != "market":
-            terms = Terms(quantity=order.quantity, limit_price=order.limit_price, stop_price=order.stop_price)
-            self._orders[ticket] = (order.order_id, terms)
+            self.follow(ticket, order)
         for each in exits:
             is_limit = each.order_type == "limit"
             price = each.limit_price if is_limit else each.stop_price
@@ -73,6 +72,12 @@ class Watch:
                     quantity=each.quantity,
                     price=price,
                 )
+
+    def follow(self, ticket: int, order: SubmitOrder) -> None:
+        """What becomes of this ticket is not known yet; looks find its end."""
+        if ticket:
+            terms = Terms(quantity=order.quantity, limit_price=order.limit_price, stop_price=order.stop_price)
+            self._orders[ticket] = (order.order_id, terms)
 
     def replace(self, ticket: int, by: int) -> None:
         """An order of ours was taken away and placed anew: the first one's end is no news."""
