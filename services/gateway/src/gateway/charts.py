@@ -64,11 +64,17 @@ def candle_options() -> dict[str, Any]:
                 "itemStyle": {"color": UP, "color0": DOWN, "borderColor": UP, "borderColor0": DOWN},
                 "barMaxWidth": 12,
             },
-            {**mark, "name": "buy", "itemStyle": {"color": BUY, "borderColor": "#0a0d13", "borderWidth": 1.5}},
+            {
+                **mark,
+                "name": "buy",
+                "symbolOffset": [0, 12],
+                "itemStyle": {"color": BUY, "borderColor": "#0a0d13", "borderWidth": 1.5},
+            },
             {
                 **mark,
                 "name": "sell",
                 "symbolRotate": 180,
+                "symbolOffset": [0, -12],
                 "itemStyle": {"color": SELL, "borderColor": "#0a0d13", "borderWidth": 1.5},
             },
             {

@@ -82,7 +82,7 @@ def tiles(view: View) -> str:
         + _tile("Equity", fmt.money(account.equity, account.currency) if account else "–", account.currency if account else "")
         + _signed_tile("Unrealised", account.unrealised_pnl if account else None, account)
         + _signed_tile("Realised", account.realised_pnl if account else None, account)
-        + _tile("Cash", fmt.money(account.cash, account.currency) if account else "–", "")
+        + _tile("Cash", fmt.money(account.cash, account.currency) if account else "–", account.currency if account else "")
         + _tile("Deepest drawdown", f"{drawdown:.2%}".replace("-", "−") if drawdown is not None else "–", "")
         + _tile("Open positions", str(open_positions), f"of {len(view.positions)}" if view.positions else "")
         + _tile("Bus lag", fmt.count(lag) if lag is not None else "–", "entries" if lag is not None else "")
@@ -263,7 +263,7 @@ def _tile(name: str, value: str, unit: str, css: str = "") -> str:
 def _signed_tile(name: str, value: Decimal | None, account: Equity | None) -> str:
     if value is None or account is None:
         return _tile(name, "–", "")
-    return _tile(name, fmt.signed(value, account.currency), "", _sign(value))
+    return _tile(name, fmt.signed(value, account.currency), account.currency, _sign(value))
 
 
 def _clipped(text: str) -> str:

@@ -16,6 +16,7 @@ window.barque = (() => {
     return (formats[key] ??= new Intl.DateTimeFormat("en-GB", { timeZone: zone, hourCycle: "h23", ...options }));
   };
   const hm = (ms, zone) => format(zone, { hour: "2-digit", minute: "2-digit" }).format(ms);
+  const hms = (ms, zone) => format(zone, { hour: "2-digit", minute: "2-digit", second: "2-digit" }).format(ms);
   const full = (ms, zone) =>
     format(zone, { day: "2-digit", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit" }).format(ms);
 
@@ -122,9 +123,11 @@ window.barque = (() => {
     whenReady(id, (chart) => {
       const names = Object.keys(shown.accounts).sort();
       const old = (chart.getOption()?.series ?? []).length;
+      const times = Object.values(shown.accounts).flatMap((points) => [points[0]?.[0], points.at(-1)?.[0]]).filter(Boolean);
+      const tell = Math.max(...times) - Math.min(...times) < 600_000 ? hms : hm;
       const money = (v) => v.toLocaleString("en-GB", { maximumFractionDigits: shown.places, minimumFractionDigits: shown.places });
       chart.setOption({
-        xAxis: { axisLabel: { formatter: (t) => hm(t, shown.zone) } },
+        xAxis: { axisLabel: { hideOverlap: true, formatter: (t) => tell(t, shown.zone) } },
         yAxis: { axisLabel: { formatter: (v) => v.toLocaleString("en-GB") } },
         tooltip: { formatter: (points) => `<div class=tip><b>${full(points[0].value[0], shown.zone)}</b><br>${points
           .map((p) => `${escape(p.seriesName)} ${money(p.value[1])}`).join("<br>")}</div>` },
