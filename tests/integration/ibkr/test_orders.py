@@ -14,7 +14,7 @@ import pytest
 
 from barque.errors import VenueUnavailable
 from barque.messages import RejectReason
-from barque.venue import Accepted, Connected, Ended, Executed, Modified, Rejected, RequestRefused
+from barque.venue import Accepted, Connected, Ended, Executed, Modified, Noted, Rejected, RequestRefused
 from simulators.tws.noise import Noise
 from simulators.tws.server import TwsSimulator
 from tests.support.builders import NS
@@ -288,8 +288,8 @@ async def test_an_inactive_order_is_held_and_may_come_back_to_life(tws: TwsSimul
         await trader.place("o1", order_type="limit", limit_price=D("1.09"))
         await until(lambda: trader.of(Accepted))
         tws.mishaps.deactivate(trader.at_tws("o1"))
-        await asyncio.sleep(0.05)
-        assert not trader.of(Ended)
+        await until(lambda: trader.of(Noted))
+        assert not trader.of(Noted)[0].works and not trader.of(Ended)
         assert [each.order_id for each in await trader.venue.open_orders()] == ["o1"]
 
 

@@ -9,7 +9,7 @@ from barque.messages import Alert, Message, RejectReason
 from barque.venue import Accepted, Connected, Disconnected, Noted, Rejected, SessionTrouble, TradingDisabled
 from router.core.sending.events import BooksUnavailable
 from tests.support.builders import an_order
-from tests.support.sending import Sending
+from tests.support.sending import D, Sending, a_bracket, capabilities
 
 
 def alerts(said: Sequence[Message]) -> list[tuple[str, str]]:
@@ -156,3 +156,16 @@ def test_what_the_broker_says_of_an_order_that_waits_is_told_once() -> None:
     note = Noted(order_id="o1", detail="399 it will not be placed until the market opens", ts_event_ns=sending.now_ns)
     assert alerts(sending.tell(note) + sending.tell(note)) == [("order_noted", "info")]
     assert sending.state_of("o1") == "SENDING"
+
+
+def test_a_stop_that_the_broker_holds_without_working_it_leaves_its_position_unprotected() -> None:
+    sending = Sending(capabilities(brackets=True, oco=True))
+    sending.connect()
+    sending.tell(*a_bracket("e"))
+    sending.deliver()
+    held = Noted(order_id="e-sl", detail="Inactive", ts_event_ns=sending.now_ns, works=False)
+    assert alerts(sending.tell(held)) == [("order_noted", "info")], "it guards nothing yet"
+    sending.broker.trade("e", D(10))
+    sending.deliver()
+    assert alerts(sending.tell(held)) == [("position_unprotected", "critical")]
+    assert sending.state_of("e-sl") == "ACKED"

@@ -178,11 +178,13 @@ class Modified(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Noted(msgspec.Struct, frozen=True, kw_only=True):
-    """The order works on, and the broker says something of it: that it waits for its market to open, or for shares to borrow."""
+    """The order is open, and the broker says something of it: that it waits for its market to open, or for shares to borrow."""
 
     order_id: str
     detail: str
     ts_event_ns: int
+    works: bool = True
+    """False: the broker holds it and would not fill it now, whatever the price does."""
 
 
 class RequestRefused(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from barque.venue import Accepted, Ended, Executed, Modified, Rejected, RequestRefused, VenueEvent, VenueExecution
+from barque.venue import Accepted, Ended, Executed, Modified, Noted, Rejected, RequestRefused, VenueEvent, VenueExecution
 from tests.support.builders import NS, T0, an_order
 from venues.ibkr.orders import Terms
 from venues.ibkr.reports import Completed, Seen
@@ -159,6 +159,22 @@ def test_an_order_that_a_code_had_refused_and_that_works_all_the_same_is_accepte
     assert watched.kinds() == [Rejected]
     watched.status("Submitted")
     assert watched.kinds() == [Rejected, Accepted]
+
+
+def test_an_order_that_goes_inactive_is_noted_once_until_it_works_again() -> None:
+    watched = Watched()
+    watched.status("PreSubmitted")
+    for status in ("Inactive", "Inactive", "Submitted", "Inactive"):
+        watched.status(status)
+    assert watched.kinds() == [Accepted, Noted, Noted]
+    assert [event.works for event in watched.events if isinstance(event, Noted)] == [False, False]
+
+
+def test_an_order_of_an_earlier_process_that_went_inactive_meanwhile_is_noted() -> None:
+    anew = Watched()
+    anew.tracker = Tracker(CLIENT, anew.events.append, anew._miss)
+    anew.echo(status="Inactive")
+    assert anew.kinds() == [Accepted, Noted]
 
 
 def test_an_order_that_the_broker_had_taken_is_ended_by_201_alone() -> None:

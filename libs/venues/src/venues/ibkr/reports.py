@@ -33,7 +33,7 @@ _OUR_TYPES = {theirs: ours for ours, theirs in ORDER_TYPES.items()}
 GONE = frozenset({"Filled", "Cancelled", "ApiCancelled"})
 """Statuses of orders that are not open."""
 AT_WORK = frozenset({"PreSubmitted", "Submitted", "Inactive", "Filled"})
-"""Statuses that show that the broker has the order. `Inactive` too: it may come back to life."""
+"""Statuses that show that the broker has the order. `Inactive` too: it may come back to life, and is noted."""
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):

@@ -43,6 +43,8 @@ class AtWire(msgspec.Struct, kw_only=True):
     parent_wire_id: int = 0
     held: bool = False
     """The broker is known to have it."""
+    inactive: bool = False
+    """The broker holds it without working it."""
     done: bool = False
     refused: bool = False
     """It is done because a code said that it was refused."""
@@ -248,6 +250,7 @@ class Tracker:
             return
         if status in AT_WORK:
             self._hold(order, now_ns)
+            self._note_inactive(order, status == "Inactive", now_ns)
         elif status in GONE:
             self._end(order, why, now_ns)
 
@@ -256,6 +259,12 @@ class Tracker:
             order.held = True
             number = venue_order_id(order.perm_id, order.wire_id)
             self._emit(Accepted(order_id=order.order_id, venue_order_id=number, ts_event_ns=now_ns))
+
+    def _note_inactive(self, order: AtWire, inactive: bool, now_ns: int) -> None:
+        if inactive and not order.inactive:
+            detail = "Inactive: the broker holds the order without working it; nothing of it fills until it is at work again"
+            self._emit(Noted(order_id=order.order_id, detail=detail, ts_event_ns=now_ns, works=False))
+        order.inactive = inactive
 
     def _compare(self, order: AtWire, terms: Terms, now_ns: int) -> None:
         """News where the terms are others than our side has been told, or are those that it has asked for."""

@@ -100,7 +100,8 @@ def resolve_doubts(desk: Desk, asked_ns: int) -> None:
 def _say_unprotected(desk: Desk, order: SubmitOrder, contracts: Decimal, why: str) -> None:
     guards = order.stop_price is not None or order.trail_amount is not None
     text = (
-        f"{order.symbol}: {order.order_type} order {order.order_id}, an exit of {order.parent_id}, is not at the broker: {why}. "
+        f"{order.symbol}: {order.order_type} order {order.order_id}, an exit of {order.parent_id}, is not at work at the broker: "
+        f"{why}. "
         f"{contracts} contracts are without it; place one at the broker, or close the position"
     )
     desk.alert("position_unprotected", "critical" if guards else "warning", text)

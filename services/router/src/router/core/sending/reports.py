@@ -72,9 +72,11 @@ def rejected(desk: Desk, event: Rejected) -> None:
 
 
 def noted(desk: Desk, event: Noted) -> None:
-    """It works on, and perhaps waits for something: a person is told once."""
+    """It is open, and perhaps waits for something: a person is told once. A guard that does not work guards nothing."""
     live = desk.state.orders.get(event.order_id)
-    if live is not None and not live.noted:
+    if live is not None and not event.works and exits.protects(desk, live):
+        exits.warn_unprotected(desk, live, event.detail)
+    elif live is not None and not live.noted:
         live.noted = True
         said = event.detail.rstrip(".")
         text = f"{desk.config.account}: {_words(live)} is at the broker, which says: {said}. Cancel it if that is not wanted"
