@@ -181,6 +181,33 @@ async def test_a_volume_is_not_changed_by_whoever_may_not_send_any_more(desk: De
     assert [each.order_id for each in await desk.venue.open_orders()] == [order.order_id]
 
 
+@once
+@pytest.mark.parametrize(("there", "lots"), [(0.04, D("0.04")), (1.0, D("0.1"))])
+async def test_an_order_that_trades_while_its_volume_is_changed_is_not_placed_anew(
+    desk: Desk, there: float, lots: Decimal
+) -> None:
+    order = await desk.submit(order_type="limit", limit_price=D("1.09"))
+    handle, market = desk.sim.server.handle, desk.sim.server
+
+    def handle_late(request: Any) -> Any:
+        """The price comes for a moment, right before the order is taken away."""
+        if request.action != mt5.TRADE_ACTION_REMOVE:
+            return handle(request)
+        market.liquidity["EURUSD"] = there
+        market.quote("EURUSD", 1.0898, 1.0899)
+        answer = handle(request)
+        market.quote("EURUSD", 1.1000, 1.1001)
+        return answer
+
+    market.handle = handle_late  # type: ignore[method-assign]
+    await desk.venue.modify(change_of(order, quantity=D("0.3")), order, "")
+    assert len(desk.of(RequestRefused, order)) == 1
+    await desk.hears(Executed, order)
+    await asyncio.sleep(0.1)
+    assert not desk.sim.book.open
+    assert sum(each.execution.quantity for each in desk.of(Executed, order)) == lots
+
+
 @everywhere
 async def test_an_order_is_withdrawn_once(desk: Desk) -> None:
     order = await desk.submit(order_type="limit", limit_price=D("1.09"))

@@ -77,7 +77,7 @@ from venues.mt5.session import (
 from venues.mt5.structs import Deal, Order, Position
 from venues.mt5.symbols import Symbol
 from venues.mt5.tokens import Tokens
-from venues.mt5.watch import Watch
+from venues.mt5.watch import CANCELED, Watch
 
 log = structlog.get_logger()
 HOUR_S, DAY_S = 3_600, 86_400
@@ -380,6 +380,7 @@ class Mt5Venue:
         shown = open_order(order, None, self._names)
         quantity = shown.quantity if request.quantity is None else request.quantity
         wanted = requests.changed(symbol, order, request.limit_price, request.stop_price)
+        answer: Answer | None
         if quantity == shown.quantity:
             answer = await send(session, symbol, wanted, _always)
         else:
@@ -390,24 +391,41 @@ class Mt5Venue:
                 self._refuse(request, "modify", RejectReason.QUANTITY, fault)
                 return
             answer = await self._replace(session, symbol, order, requests.replaced(symbol, order, quantity, wanted))
+        if answer is None:
+            text = "it traded while it was taken away to be placed with another volume; what was left of it is withdrawn"
+            self._refuse(request, "modify", RejectReason.ORDER_STATE, text)
+            return
         if not answer.done:
             self._refuse(request, "modify", answer.meaning.reason, answer.text)
             return
         limit, stop = (getattr(request, name) or getattr(shown, name) for name in ("limit_price", "stop_price"))
         self._changed(request.order_id, quantity, limit, stop)
 
-    async def _replace(self, session: Mt5Session, symbol: Symbol, order: Order, wanted: Request) -> Answer:
-        """Take it away, then place it anew: never both at once. Where the second fails, the order is gone, and a look tells."""
+    async def _replace(self, session: Mt5Session, symbol: Symbol, order: Order, wanted: Request) -> Answer | None:
+        """Take it away, then place it anew: never both at once. Where the second fails, the order is gone, and a look tells; so
+        it is where it has traded in between (None), for the new one would trade that once more."""
         if not self._may_send():
             raise VenueUnavailable("not sent; this process may not send any more")
         answer = await send(session, symbol, requests.removed(order), _always)
         if not answer.done:
             return answer
+        removed = await self._past(session, order.ticket)
+        if removed.state != CANCELED or removed.volume_current < removed.volume_initial:
+            return None
         answer = await send(session, symbol, wanted, _always)
         if answer.done:
             self._watch.remember(answer.result.order, order.comment)
             self._watch.replace(order.ticket, answer.result.order)
         return answer
+
+    async def _past(self, session: Mt5Session, ticket: int) -> Order:
+        """An order that has ended; it may be in the history a moment after."""
+        for _ in range(DEALS_TRIES):
+            order = await session.client.past_order(ticket)
+            if order is not None:
+                return order
+            await asyncio.sleep(DEALS_WAIT_S)
+        raise VenueOutcomeUnknown(f"order {ticket} was taken away and is not in the terminal's history; it was not placed anew")
 
     async def _modify_leg(
         self, session: Mt5Session, symbol: Symbol, request: ModifyOrder, leg: Leg, entry: Order | Position
