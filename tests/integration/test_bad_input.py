@@ -236,6 +236,23 @@ def test_the_command_with_a_bad_configuration_ends_with_one_clear_line_and_code_
     assert line in told
 
 
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("max_positoin", "1"), "there is no limit 'max_positoin'; did you mean 'max_position'?"),
+        (("max_position", "1", "--symbol", "EURUSX"), "there is no symbol 'EURUSX'; did you mean 'EURUSD'?"),
+        (("max_position", "much"), "'much' is no limit"),
+    ],
+)
+def test_a_limit_that_there_is_not_is_refused_before_anyone_is_told(
+    tmp_path: Path, arguments: tuple[str, ...], line: str
+) -> None:
+    (tmp_path / "barque.toml").write_text(EURUSD)
+    answer = barque("limit", *arguments, "--token-file", tmp_path / "none", "--config", tmp_path / "barque.toml")
+    assert answer.returncode == 2
+    assert line in answer.stderr
+
+
 def test_a_health_port_that_is_taken_is_one_line_and_code_2(tmp_path: Path) -> None:
     (tmp_path / "barque.toml").write_text("")
     with socket.create_server(("127.0.0.1", 0)) as taken:

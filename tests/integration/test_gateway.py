@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from barque.bus.redis_bus import Commit, RedisBus
-from barque.config import BookConfig, CommonConfig, PostgresConfig, RedisConfig
+from barque.config import BookConfig, CommonConfig, PostgresConfig, RedisConfig, StrategyConfig
 from barque.embedded.postgres import EmbeddedPostgres
 from barque.embedded.process import free_port
 from barque.embedded.valkey import EmbeddedValkey
@@ -27,7 +27,7 @@ from barque.postgres.migrate import migrate
 from barque.postgres.pool import connect_one
 from gateway.app import create_app
 from gateway.config import GatewayConfig
-from tests.support.builders import MINUTE, T0
+from tests.support.builders import MINUTE, T0, eurusd
 from tests.support.servers import begin_book
 
 TOKEN = "f00dfeed" * 5
@@ -62,7 +62,13 @@ def token_file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def common(database: PostgresConfig, valkey: RedisConfig, book: str) -> CommonConfig:
-    return CommonConfig(book=BookConfig(name=book, clock="feed"), postgres=database, redis=valkey)
+    return CommonConfig(
+        book=BookConfig(name=book, clock="feed"),
+        postgres=database,
+        redis=valkey,
+        instruments=(eurusd(),),
+        strategies=(StrategyConfig(id="s1", strategy="sma_cross", symbols=("EURUSD",)),),
+    )
 
 
 @pytest.fixture
@@ -447,3 +453,25 @@ async def test_flatten_start_and_limits_need_the_token_and_each_command_goes_out
     )
     assert (adjusted.reference, adjusted.at_ns) == ("wire 1", T0)
     assert await connection.fetchval("SELECT count(*) FROM control_log WHERE book = $1", bus.book) == 5
+
+
+async def test_a_limit_a_symbol_and_a_strategy_that_there_are_not_are_refused_at_once_and_nobody_is_told(
+    client: httpx.AsyncClient, bus: RedisBus
+) -> None:
+    good = {"reason": "the test", "limit": "max_position", "value": "2"}
+    refusals = {
+        "did you mean 'max_position'?": {"limit": "max_positoin"},
+        "there is no symbol 'EURUSX'; did you mean 'EURUSD'?": {"symbol": "EURUSX"},
+        "there is no strategy 'zz'; valid: s1": {"strategy_id": "zz"},
+        "max_leverage is a limit over all symbols": {"limit": "max_leverage", "symbol": "EURUSD"},
+        "'-1' is no limit": {"value": "-1"},
+    }
+    for told, change in refusals.items():
+        answer = await client.post("/api/v1/limits", json=good | change, headers=BEARER)
+        assert answer.status_code == 422
+        assert told in answer.json()["error"]
+    for path in ("strategies/s12/stop", "strategies/s12/start"):
+        answer = await client.post(f"/api/v1/{path}", json={"reason": "the test"}, headers=BEARER)
+        assert (answer.status_code, answer.json()["error"]) == (404, "there is no strategy 's12'; did you mean 's1'?")
+    assert not [message for entry in await bus.range(Topic.CONTROL) for message in entry.messages()]
+    assert (await client.post("/api/v1/limits", json=good | {"value": "none"}, headers=BEARER)).status_code == 200

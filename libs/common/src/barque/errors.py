@@ -98,9 +98,14 @@ class InvariantError(BarqueError):
     exit_code = 3
 
 
+SHORT, ALIKE_SHORT, ALIKE = 5, 0.6, 0.7
+"""From here on a word is taken for another one misspelt; in a short word a single slip is a third. GBPUSD and BTCUSD are 0.67 alike,
+and are two symbols."""
+
+
 def nearest(word: str, valid: list[str]) -> str:
     """A hint for an error's end: the nearest valid word, or the list of them."""
-    matches = get_close_matches(word, valid, n=1)
+    matches = get_close_matches(word, valid, n=1, cutoff=ALIKE_SHORT if len(word) < SHORT else ALIKE)
     if matches:
         return f"did you mean '{matches[0]}'?"
     return f"valid: {', '.join(sorted(valid))}"

@@ -22,7 +22,7 @@ from starlette.middleware.base import RequestResponseEndpoint
 
 from barque.bus.redis_bus import RedisBus
 from barque.errors import BarqueError
-from barque.messages import AdjustCash, CashKind, Flatten, SetLimit, StartStrategy, StopStrategy
+from barque.messages import AdjustCash, CashKind, Flatten, StartStrategy, StopStrategy
 from barque.observability.health import Health
 from barque.why import unknown
 from gateway.commands import Commands
@@ -334,8 +334,8 @@ async def stop_strategy(
 ) -> Asked:
     """Let a strategy open nothing more. Needs the token where one is configured."""
     use.guard.authorise_halt(authorization)
-    about = (StopStrategy, _actor(request), command.reason, idempotency_key)
-    return Asked(command_id=await use.commands.tell(*about, strategy_id=strategy_id))
+    about = (StopStrategy, strategy_id, _actor(request), command.reason, idempotency_key)
+    return Asked(command_id=await use.commands.tell_strategy(*about))
 
 
 @api.post("/strategies/{strategy_id}/start", tags=["control"])
@@ -349,19 +349,19 @@ async def start_strategy(
 ) -> Asked:
     """Let a strategy trade again, and reset what has tripped for it. Always needs the token."""
     use.guard.authorise_resume(authorization)
-    about = (StartStrategy, _actor(request), command.reason, idempotency_key)
-    return Asked(command_id=await use.commands.tell(*about, strategy_id=strategy_id))
+    about = (StartStrategy, strategy_id, _actor(request), command.reason, idempotency_key)
+    return Asked(command_id=await use.commands.tell_strategy(*about))
 
 
 @api.post("/limits", tags=["control"])
 async def set_limit(
     use: Use, request: Request, command: LimitCommand, authorization: Authorization = None, idempotency_key: IdempotencyKey = None
 ) -> Asked:
-    """Change one risk limit; one that there is not is told by an alert. Always needs the token."""
+    """Change one risk limit; one that there is not is refused. Always needs the token."""
     use.guard.authorise_resume(authorization)
     about = (_actor(request), command.reason, idempotency_key)
     fields = {"limit": command.limit, "value": command.value, "symbol": command.symbol, "strategy_id": command.strategy_id}
-    return Asked(command_id=await use.commands.tell(SetLimit, *about, **fields))
+    return Asked(command_id=await use.commands.set_limit(*about, **fields))
 
 
 @api.post("/cash-adjustments", tags=["control"])

@@ -41,7 +41,7 @@ def create_app(common: CommonConfig, config: GatewayConfig, page: Page | None, h
         bus = RedisBus.open(replace(common.redis, timeout_s=min(common.redis.timeout_s, BUS_TIMEOUT_S)), common.book.name)
         streams = bus.another()
         ledger = Ledger(pool, common.postgres)
-        commands = Commands(pool, common.postgres, bus)
+        commands = Commands(pool, common, bus)
         live = Live(common.book.name, common.book.clock, ledger, bus, health)
         app.state.services = api.Services(common.book.name, ledger, streams, live, commands, guard, health)
         steps: dict[str, Step] = {"live": live.look, "follow": commands.follow}

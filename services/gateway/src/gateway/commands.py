@@ -13,11 +13,11 @@ from typing import Any
 import asyncpg
 import structlog
 
-from barque import control
+from barque import control, limits
 from barque.bus.redis_bus import RedisBus, flag_of
-from barque.config import PostgresConfig
-from barque.errors import BarqueError, BusUnavailable
-from barque.messages import Halt, Resume
+from barque.config import CommonConfig
+from barque.errors import BarqueError, BusUnavailable, nearest
+from barque.messages import Halt, Resume, SetLimit
 from barque.postgres.pool import postgres_errors
 from gateway.security import Refused
 
@@ -27,8 +27,10 @@ log = structlog.get_logger()
 class Commands:
     """Halt and resume of one book."""
 
-    def __init__(self, pool: asyncpg.Pool, config: PostgresConfig, bus: RedisBus) -> None:
-        self._pool, self._config, self._bus = pool, config, bus
+    def __init__(self, pool: asyncpg.Pool, common: CommonConfig, bus: RedisBus) -> None:
+        self._pool, self._config, self._bus = pool, common.postgres, bus
+        self._symbols = [instrument.symbol for instrument in common.instruments]
+        self._strategy_ids = [strategy.id for strategy in common.strategies]
 
     async def halt(self, actor: str, reason: str, command_id: str | None = None) -> str:
         """Stop every new order; returns the command's id. Raises `BusUnavailable` only where both stores are away."""
@@ -57,6 +59,19 @@ class Commands:
             **{name: str(value) for name, value in fields.items()},
         )
         return str(command.command_id)
+
+    async def tell_strategy(self, kind: type[Any], strategy_id: str, actor: str, reason: str, command_id: str | None) -> str:
+        """`tell` a strategy; raises `Refused` where there is none of that id."""
+        if strategy_id not in self._strategy_ids:
+            hint = nearest(strategy_id, self._strategy_ids) if self._strategy_ids else "no strategy is configured"
+            raise Refused(404, f"there is no strategy '{strategy_id}'; {hint}")
+        return await self.tell(kind, actor, reason, command_id, strategy_id=strategy_id)
+
+    async def set_limit(self, actor: str, reason: str, command_id: str | None, /, **fields: str) -> str:
+        """Change one risk limit; raises `Refused` for what the router would not obey."""
+        if fault := limits.fault_of(**fields, symbols=self._symbols, strategy_ids=self._strategy_ids):
+            raise Refused(422, f"nothing was changed: {fault}")
+        return await self.tell(SetLimit, actor, reason, command_id, **fields)
 
     async def reconcile(self, actor: str) -> str:
         """Have the sender compare the broker's books with ours; returns the command's id."""

@@ -111,6 +111,7 @@ def run_backtest(
         end_ns=end_ns,
         wall_s=time.monotonic() - began,
         interrupted=interrupted,
+        series=tuple(series for source in sources for series in source.series),
     )
     return _result(raw, common, nodes, kept, facts)
 

@@ -23,6 +23,7 @@ from barque_archive.columns import Floats, MarketColumns
 from barque_backtest.analysis import TOTAL, Analysis, Capital
 from barque_backtest.candles import CandleChart, Candles, Excursions
 from barque_backtest.curves import Curve, Rows, interval_text, step_for
+from barque_backtest.hearing import deaf
 from barque_backtest.run import BacktestRun
 from barque_backtest.statistics import Activity, Statistics, business_days, finite, months, statistics
 from barque_backtest.trades import RoundTrip, round_trips
@@ -279,4 +280,4 @@ def _notes(run: BacktestRun, total: Statistics) -> list[str]:
     if run.dead_letters:
         first = run.dead_letters[0]
         notes.append(f"{len(run.dead_letters)} messages could not be handled; the first by {first.node}: {first.reason}")
-    return notes
+    return [*notes, *deaf(run)]

@@ -38,6 +38,7 @@ from barque.messages import (
     SignalRejected,
     SubmitOrder,
 )
+from barque_archive.series import Series
 from portfolio.config import AccountConfig
 
 Wish: TypeAlias = Signal | CancelRequest | ModifyRequest
@@ -67,6 +68,8 @@ class RunFacts:
     """How long it took."""
     interrupted: bool = False
     """True: stopped from outside before the data ended; everything up to `last_ns` is as in a full run."""
+    series: tuple[Series, ...] = ()
+    """What the sources held."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, get_args
 
 from barbuilder.config import BarBuilderConfig
 from barbuilder.core.inverses import OTHER_SIDE
-from barque.config import CommonConfig, StrategyConfig, convert, load_common, load_section, read_secret
+from barque.config import CommonConfig, StrategyConfig, load_common, load_section, read_secret
 from barque.errors import ConfigError, nearest
 from barque.messages.market import PriceType
 from barque_paper import PaperConfig
@@ -26,7 +26,7 @@ from portfolio.config import PortfolioConfig
 from router.config import RouterConfig
 from router.core.sending.config import SendingConfig
 from strategy_host.config import enabled_strategies
-from strategy_host.core.loading import load_strategy
+from strategy_host.core.loading import bar_price
 from venues.mt5.config import Mt5Config
 
 FEEDS = ("feed_replay", "feed_ibkr", "feed_mt5")
@@ -156,7 +156,7 @@ def _unheard(raw: Mapping[str, Any], common: CommonConfig) -> Iterator[str]:
 
 
 def _missing_bars(strategy: StrategyConfig, symbol: str, made: frozenset[Made]) -> Iterator[str]:
-    wished = _price_of(strategy)
+    wished = bar_price(strategy)
     for interval in dict.fromkeys((strategy.interval, *strategy.intervals)):
         price = wished if interval == strategy.interval else None
         prices = sorted(each.price for each in made if (each.symbol, each.interval) == (symbol, interval))
@@ -170,13 +170,6 @@ def _missing_bars(strategy: StrategyConfig, symbol: str, made: frozenset[Made]) 
             f"key 'strategies.{strategy.id}.{key}': nothing makes {symbol} {interval} {shown}bars{others}; "
             f"add [[barbuilder.bars]] with {entry}"
         )
-
-
-def _price_of(strategy: StrategyConfig) -> PriceType | None:
-    """The price type whose bars the strategy asks for by its parameter `price`; none: it takes whichever there are."""
-    params = convert(strategy.params, load_strategy(strategy.strategy).Params, f"strategies.{strategy.id}.params")
-    price = getattr(params, "price", None)
-    return price if price in PRICES else None
 
 
 def _supply(raw: Mapping[str, Any], common: CommonConfig) -> Supply:

@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from barque import limits
 from barque.bus.redis_bus import RedisBus
 from barque.bus.replay import LiveSource, RecordedSource, Source
 from barque.bus.replay import record as record_book
@@ -241,7 +242,11 @@ def set_limit(
     reason: ReasonOption = "from the command line",
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
-    """Change a risk limit at once; it stays until it is changed again. One that there is not is told by an alert."""
+    """Change a risk limit at once; it stays until it is changed again."""
+    common = _common(config)
+    known = [each.symbol for each in common.instruments], [each.id for each in common.strategies]
+    if fault := limits.fault_of(name, value, symbol, strategy, *known):
+        raise ConfigError(f"nothing was changed: {fault}")
     _tell(config, token_file, SetLimit, reason, limit=name, value=value, symbol=symbol, strategy_id=strategy)
 
 

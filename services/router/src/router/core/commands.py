@@ -6,12 +6,9 @@ Not:  rights; whoever writes to `control` has been asked for them.
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
-
-from barque.errors import nearest
+from barque import limits
 from barque.messages import Flatten, Halt, Resume, SetLimit, StartStrategy, StopStrategy
 from barque.node import Output
-from router.config import LIMITS, OVER_ALL_SYMBOLS
 from router.core.alerts import SOURCE, alert
 from router.core.breakers.board import BOOK, Change
 from router.core.limits import key
@@ -76,24 +73,13 @@ class Commands:
 
     def set_limit(self, command: SetLimit) -> list[Output]:
         """Change one figure, or take it away with `none`."""
-        fault, value = "", None
-        names = {"limit": list(LIMITS), "symbol": sorted(self._setup.instruments), "strategy": sorted(self._setup.strategy_ids)}
-        given = {"limit": command.limit, "symbol": command.symbol, "strategy": command.strategy_id}
-        for kind, name in given.items():
-            if name not in names[kind] and (name or kind == "limit"):
-                fault = fault or f"there is no {kind} '{name}'; {nearest(name, names[kind])}"
-        if not fault and command.symbol and command.limit in OVER_ALL_SYMBOLS:
-            fault = f"{command.limit} is a limit over all symbols; give it without one"
-        if not fault and command.strategy_id and command.limit == "margin_fraction":
-            fault = "margin_fraction is the account's, not a strategy's; give it without one"
-        if not fault and command.value not in ("", "none"):
-            value = _number(command.value)
-            if value is None:
-                fault = f"'{command.value}' is no limit; give a number that is not negative, or none"
+        names = self._setup.instruments, self._setup.strategy_ids
+        fault = limits.fault_of(command.limit, command.value, command.symbol, command.strategy_id, *names)
         if fault:
             text = f"command {command.command_id} changed nothing: {fault}"
             return [alert("limit_not_set", "warning", self._state.now_ns, text)]
-        self._state.limits[key(command.limit, command.symbol, command.strategy_id)] = value
+        place = key(command.limit, command.symbol, command.strategy_id)
+        self._state.limits[place] = limits.figure(command.value)
         self._limits.changed()
         return []
 
@@ -105,11 +91,3 @@ class Commands:
         if stopped:
             return [*said, alert("breaker_tripped", "warning", now_ns, f"{whose} is {text}")]
         return [*said, alert("breaker_reset", "info", now_ns, f"{whose} is {text}")]
-
-
-def _number(text: str) -> Decimal | None:
-    try:
-        value = Decimal(text)
-    except InvalidOperation:
-        return None
-    return value if value.is_finite() and value >= 0 else None

@@ -11,10 +11,12 @@ from functools import partial
 from importlib import import_module
 from importlib.metadata import entry_points
 from types import ModuleType
+from typing import get_args
 
-from barque.config import CommonConfig, StrategyConfig
+from barque.config import CommonConfig, StrategyConfig, convert
 from barque.errors import ConfigError, nearest
 from barque.instruments import Instrument
+from barque.messages.market import PriceType
 from barque.strategy import Strategy
 from strategy_host.config import enabled_strategies
 from strategy_host.core.node import StrategyNode
@@ -52,6 +54,13 @@ def load_strategy(name: str) -> type[Strategy]:
         said = "is no Strategy" if found is not None else "does not exist"
         raise ConfigError(f"strategy '{name}': '{class_name}' of module {module_name} {said}; {_hint(class_name, module)}")
     return found
+
+
+def bar_price(entry: StrategyConfig) -> PriceType | None:
+    """The price type of the bars that an entry asks for by its parameter `price`; None: it takes whichever there are."""
+    params = convert(entry.params, load_strategy(entry.strategy).Params, f"strategies.{entry.id}.params")
+    price = getattr(params, "price", None)
+    return price if price in get_args(PriceType) else None
 
 
 def _import(module_name: str, name: str) -> ModuleType:

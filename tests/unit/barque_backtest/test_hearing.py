@@ -1,0 +1,49 @@
+"""A backtest whose strategy heard no bar says so; one that heard its bars says nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from barque_backtest.engine import run_backtest
+from barque_backtest.hearing import deaf
+from barque_backtest.results import summarise
+from tests.support.backtests import ColumnsSource, a_book, quotes, walk
+
+MADE = {"bars": [{"symbols": ["EURUSD"], "interval": "1m", "prices": ["bid", "ask"]}]}
+
+
+def notes(data: Any, interval: str = "1m", price: str = "bid", symbol: str = "EURUSD", **sections: Any) -> list[str]:
+    """Of a run with one crossing strategy."""
+    sma = {"id": "sma", "strategy": "sma_cross", "symbols": [symbol], "interval": interval, "params": {"price": price}}
+    return deaf(run_backtest(a_book(["EURUSD", "USDJPY"], [sma], **sections), [ColumnsSource(data)]))
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({}, "it asks for EURUSD 1m bid, there were EURUSD 1m last"),
+        ({"price": "last", "interval": "5m"}, "it asks for EURUSD 5m last, there were EURUSD 1m last"),
+        ({"price": "last", "symbol": "USDJPY"}, "it asks for USDJPY 1m last, the data have EURUSD"),
+    ],
+)
+def test_a_strategy_that_asks_for_other_bars_heard_none(asked: dict[str, Any], told: str) -> None:
+    assert notes(walk(50, 1, price="last"), **asked) == [f"strategy sma heard no bar: {told}"]
+
+
+def test_a_strategy_over_ticks_that_nobody_makes_bars_of_heard_none() -> None:
+    wanted = 'add [[barbuilder.bars]] with symbols = ["EURUSD"], interval = "1m"'
+    assert notes(quotes(50, 1)) == [f"strategy sma heard no bar: it asks for EURUSD 1m bid, and the data have quotes: {wanted}"]
+
+
+def test_who_hears_its_bars_is_not_spoken_of() -> None:
+    assert not notes(walk(50, 1, price="last"), price="last")
+    assert not notes(quotes(50, 1), barbuilder=MADE)
+
+
+def test_the_note_is_among_those_of_the_result() -> None:
+    data = walk(50, 1, price="last")
+    sma = {"id": "sma", "strategy": "sma_cross", "symbols": ["EURUSD"], "params": {"price": "bid"}}
+    result = summarise(run_backtest(a_book(["EURUSD"], [sma]), [ColumnsSource(data)]), [[data]])
+    assert [note for note in result.notes if "heard no bar" in note]

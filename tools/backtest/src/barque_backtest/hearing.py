@@ -1,0 +1,53 @@
+"""Whether the strategies of a run could hear its data: a run of which nobody heard anything is all zeros, as one without trades.
+
+In:   a `BacktestRun`.   Out: a sentence for each strategy that asks for bars which there were not.
+Not:  strategies that listen to ticks alone, or a run without any data (that is said where it is read).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from barbuilder.config import BarBuilderConfig
+from barque.config import StrategyConfig, load_section
+from barque.strategy import Strategy
+from barque_archive.series import Series
+from barque_backtest.run import BacktestRun
+from strategy_host.core.loading import bar_price, load_strategy
+
+
+def deaf(run: BacktestRun) -> list[str]:
+    """What to say of the strategies that cannot have heard a bar of their main interval."""
+    if not run.facts.series:
+        return []
+    there = [*(series for series in run.facts.series if series.kind == "bars"), *_built(run)]
+    notes = []
+    for entry in run.strategies:
+        if load_strategy(entry.strategy).on_bar is Strategy.on_bar:
+            continue
+        wished = bar_price(entry)
+        own = [bars for bars in there if bars.symbol in entry.symbols]
+        if not any(bars.interval == entry.interval and wished in (None, bars.price) for bars in own):
+            notes.append(f"strategy {entry.id} heard no bar: it asks for {_asked(entry, wished)}, {_instead(run, entry, own)}")
+    return notes
+
+
+def _built(run: BacktestRun) -> Iterator[Series]:
+    """What the bar builder made of the data."""
+    for spec in load_section(run.config, "barbuilder", BarBuilderConfig).bars:
+        for symbol in spec.symbols:
+            yield from (Series(symbol, "bars", spec.interval, price) for price in spec.prices)
+
+
+def _asked(entry: StrategyConfig, wished: str | None) -> str:
+    return " ".join((", ".join(entry.symbols), entry.interval, wished or "bars"))
+
+
+def _instead(run: BacktestRun, entry: StrategyConfig, own: list[Series]) -> str:
+    if own:
+        return f"there were {', '.join(dict.fromkeys(f'{bars.symbol} {bars.interval} {bars.price}' for bars in own))}"
+    ticks = [series for series in run.facts.series if series.kind != "bars" and series.symbol in entry.symbols]
+    if ticks:
+        listed = f'symbols = ["{ticks[0].symbol}"], interval = "{entry.interval}"'
+        return f"and the data have {ticks[0].kind}: add [[barbuilder.bars]] with {listed}"
+    return f"the data have {', '.join(dict.fromkeys(series.symbol for series in run.facts.series))}"
