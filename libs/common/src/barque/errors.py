@@ -99,8 +99,8 @@ class InvariantError(BarqueError):
 
 
 SHORT, ALIKE_SHORT, ALIKE = 5, 0.6, 0.7
-"""From here on a word is taken for another one misspelt; in a short word a single slip is a third. GBPUSD and BTCUSD are 0.67 alike,
-and are two symbols."""
+"""From here on a word is taken for another one misspelt; in a short word a single slip is a third. GBPUSD and BTCUSD are 0.67
+alike, and two symbols."""
 
 
 def nearest(word: str, valid: list[str]) -> str:
