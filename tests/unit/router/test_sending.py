@@ -34,7 +34,7 @@ from router.core.sending.effects import AskBooks, Change, Send, Withdraw
 from router.core.sending.events import ReconcileAsked
 from tests.support.builders import NS, T0, an_order
 from tests.support.routing import command, of_kind
-from tests.support.sending import Sending, a_sender, capabilities
+from tests.support.sending import Sending, a_bracket, a_sender, capabilities
 
 D = Decimal
 
@@ -668,6 +668,27 @@ def test_executions_of_others_are_booked_as_external() -> None:
     (fill,) = sending.deliver()
     assert (fill.strategy_id, fill.quantity, fill.side) == ("external", D(4), "sell")
     assert sending.positions() == {"EURUSD": D(-4)}
+
+
+def test_what_others_close_of_a_strategys_position_is_booked_to_it_and_its_exits_have_less_to_close() -> None:
+    sending = Sending(capabilities(brackets=True, oco=True))
+    sending.connect()
+    sending.tell(*a_bracket("e"))
+    sending.deliver()
+    sending.broker.trade("e", D(10))
+    sending.deliver()
+    by_hand = replace(sending.broker.execute("", "sell", D(10)), position_of="e", strategy_id="s1")
+    (fill,) = sending.tell(Executed(execution=by_hand))
+    assert (fill.strategy_id, fill.quantity, fill.side) == ("s1", D(10), "sell")
+    ended = [Ended(order_id=f"e-{leg}", how="cancelled", detail="its position is closed", ts_event_ns=T0) for leg in ("tp", "sl")]
+    assert [type(message).__name__ for message in sending.tell(*ended)] == ["OrderCancelled"] * 2, "and no alert"
+
+
+def test_a_position_of_an_order_that_the_ledger_does_not_know_is_nobodys() -> None:
+    sending = connected()
+    by_hand = replace(sending.broker.execute("", "sell", D(4)), position_of="stranger")
+    (fill,) = sending.tell(Executed(execution=by_hand))
+    assert fill.strategy_id == "external"
 
 
 def test_an_execution_older_than_all_that_is_remembered_has_been_booked_long_ago() -> None:

@@ -105,6 +105,11 @@ class VenueExecution(msgspec.Struct, frozen=True, kw_only=True):
     commission_currency: str = ""
     corrects: str = ""
     """`exec_id` that this one replaces."""
+    position_of: str = ""
+    """Of one that is of no order of ours: the order of ours whose position it took away from, where the broker says so, as when
+    somebody closes that by hand or the broker stops it out. It was that strategy's to lose."""
+    strategy_id: str = ""
+    """Whose order `position_of` was. An adapter leaves it empty: a sender's ledger knows."""
 
 
 class VenuePosition(msgspec.Struct, frozen=True, kw_only=True):

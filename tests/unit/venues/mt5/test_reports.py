@@ -96,6 +96,14 @@ def test_exits_are_known_by_the_position_that_they_close(reason: int, order_id: 
     assert execution.order_id == order_id
 
 
+@pytest.mark.parametrize(
+    ("entry", "comment", "position_of"), [(1, "", "aa"), (1, "[so: 48.1%]", "aa"), (0, "by hand", ""), (1, "bb~2", "")]
+)
+def test_a_deal_of_others_says_whose_position_it_took_away_from(entry: int, comment: str, position_of: str) -> None:
+    (execution,) = told(a_deal(order=20, comment=comment, type=1, entry=entry), comments={10: "aa~1"})
+    assert (execution.position_of, bool(execution.order_id)) == (position_of, comment == "bb~2")
+
+
 def test_tickets_of_both_sides_come_to_one_position_at_the_price_of_the_side_that_is_left() -> None:
     facts: dict[str, Any] = {"identifier": 0, "time_msc": 0, "magic": 0, "sl": 0.0, "tp": 0.0, "swap": 0.0, "profit": 0.0}
     facts |= {"symbol": "EURUSD.a", "comment": ""}

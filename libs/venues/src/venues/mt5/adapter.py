@@ -51,6 +51,7 @@ from venues.mt5.config import Mt5Config
 from venues.mt5.reports import (
     BY_STOP_LOSS,
     BY_TAKE_PROFIT,
+    OUT,
     Leg,
     Names,
     account_of,
@@ -244,13 +245,17 @@ class Mt5Venue:
             del self._seen[next(iter(self._seen))]
 
     async def _executions(self, deals: Sequence[Deal], near_ns: int | None = None) -> list[VenueExecution]:
-        session = self._up()
+        session, hedging = self._up(), self._config.account_mode == "hedging"
         for deal in deals:
             if deal.reason in (BY_STOP_LOSS, BY_TAKE_PROFIT):
                 await self._learn(deal.position_id)
-            elif requests.is_ours(self._config, deal.magic) and self._tokens.read(deal.comment) is None:
+                continue
+            if deal.entry == OUT and self._tokens.read(deal.comment) is None and hedging:
+                await self._learn(deal.position_id)
+            if requests.is_ours(self._config, deal.magic) and self._tokens.read(deal.comment) is None:
                 await self._learn(deal.order)
-        return executions_of(deals, self._tokens, self._watch.comments, self._names, session.clock, self._currency, near_ns)
+        known = (self._tokens, self._watch.comments, self._names)
+        return executions_of(deals, *known, session.clock, self._currency, near_ns, hedging)
 
     async def _learn(self, ticket: int) -> None:
         """An order's comment, where it is not known."""

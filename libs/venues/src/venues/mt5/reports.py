@@ -37,7 +37,8 @@ MOVEMENTS: Mapping[int, CashKind] = {
 }
 """Types of deals that move the balance, besides a deposit or withdrawal."""
 """Types of deals that are trades, and what they become when the broker takes them back."""
-OUT_BY = 3
+OUT, INOUT, OUT_BY = 1, 2, 3
+"""Entries of deals: they close, reverse, or close by another position."""
 BY_STOP_LOSS, BY_TAKE_PROFIT = 4, 5
 ZERO = Decimal(0)
 
@@ -85,9 +86,10 @@ def executions_of(
     clock: ServerClock,
     currency: str,
     near_ns: int | None = None,
+    hedging: bool = True,
 ) -> list[VenueExecution]:
     """Deals that moved positions. `comments`: of orders by ticket, for deals that do not carry their order's. `near_ns`: about
-    when they were made, where that is known.
+    when they were made, where that is known. `hedging`: each position is one order's, not that of all strategies.
 
     Closing one position by another leaves no execution: its two deals take each other away, and what they settle was settled
     in our books when the second position was opened.
@@ -102,6 +104,7 @@ def executions_of(
             VenueExecution(
                 exec_id=f"{exec_id}/cancelled" if busted else exec_id,
                 order_id=_order_of(deal, tokens, comments),
+                position_of=_position_of(deal, tokens, comments) if hedging else "",
                 venue_order_id=str(deal.order),
                 symbol=names.symbol(deal.symbol),
                 side="buy" if deal.type in (BUY, BUY_CANCELED) else "sell",
@@ -124,6 +127,14 @@ def _order_of(deal: Deal, tokens: Tokens, comments: Mapping[int, str]) -> str:
         return entry.stop_loss_id if deal.reason == BY_STOP_LOSS else entry.take_profit_id
     known = tokens.read(deal.comment) or tokens.read(comments.get(deal.order, ""))
     return known.order_id if known is not None else ""
+
+
+def _position_of(deal: Deal, tokens: Tokens, comments: Mapping[int, str]) -> str:
+    """Our order that had opened the position which somebody else's deal took away from."""
+    if deal.entry not in (OUT, INOUT) or _order_of(deal, tokens, comments):
+        return ""
+    opened = tokens.read(comments.get(deal.position_id, ""))
+    return opened.order_id if opened is not None else ""
 
 
 def legs_of(entry: Order | Position, tokens: Tokens, names: Names, comment: str = "") -> list[Leg]:

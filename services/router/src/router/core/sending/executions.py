@@ -135,6 +135,8 @@ def _book(desk: Desk, execution: VenueExecution, change: Decimal, corrects: str)
         _cut_siblings(desk, live.order.oco_group, live.order.order_id, contracts)
     leaves = max(live.order.quantity - live.filled, ZERO) if live is not None else ZERO
     known = live or finished
+    if known is None:
+        _cut_exits(desk, execution, contracts)
     _say(desk, execution, corrects, known.order if known is not None else None, leaves)
     if live is not None and contracts:
         desk.move(live, OrderEvent.FILLED if is_whole(live) else OrderEvent.PART_FILLED)
@@ -170,14 +172,22 @@ def _cut_siblings(desk: Desk, oco_group: str | None, order_id: str, contracts: D
             live.keep -= contracts
 
 
+def _cut_exits(desk: Desk, execution: VenueExecution, contracts: Decimal) -> None:
+    """What others trade away from an entry's position, its exits have no more to close."""
+    for child in desk.children_of(execution.position_of) if execution.position_of else ():
+        if child.order.side == execution.side:
+            child.keep -= contracts
+
+
 def _say(desk: Desk, execution: VenueExecution, corrects: str, order: SubmitOrder | None, leaves: Decimal) -> None:
-    if order is None:
+    strategy_id = order.strategy_id if order is not None else execution.strategy_id or EXTERNAL
+    if order is None and strategy_id == EXTERNAL:
         desk.count("executions_external")
     fill = Fill(
         order_id=execution.order_id or execution.venue_order_id,
         cause=execution.exec_id if order is None else order.cause,
         root=execution.exec_id if order is None else order.root,
-        strategy_id=EXTERNAL if order is None else order.strategy_id,
+        strategy_id=strategy_id,
         account=desk.config.account,
         symbol=execution.symbol,
         ts_event_ns=execution.ts_event_ns,

@@ -30,6 +30,7 @@ from decimal import Decimal
 from typing import Any
 
 import asyncpg
+from msgspec.structs import replace
 
 from barque.bus.ledger_row import LedgerRow
 from barque.bus.node_shell import NodeShell, RunnerOptions
@@ -46,10 +47,10 @@ from barque.messages import Halt, Message, Topic
 from barque.observability.health import Health
 from barque.postgres.pool import connect_one, postgres_errors
 from barque.postgres.projector import Handled
-from barque.venue import Accepted, Ended, Executed, Modified, Rejected, RequestRefused, Venue, VenuePosition
+from barque.venue import Accepted, Ended, Executed, Modified, Rejected, RequestRefused, Venue, VenueExecution, VenuePosition
 from router.core.sending.config import SendingConfig
 from router.core.sending.effects import AskBooks, Effect, HaltBook
-from router.core.sending.events import LedgerFigures, ReconcileAsked, Release
+from router.core.sending.events import Books, LedgerFigures, ReconcileAsked, Release
 from router.core.sending.node import SendingNode
 from router.shell.senders.intents import LiveIntents
 from router.shell.senders.session import VenueSession, is_request
@@ -63,6 +64,7 @@ _ANSWERED = "DELETE FROM reconcile_requests WHERE book = $1 AND command_id = ANY
 _WHERE = "WHERE book = $1 AND lineage = $2 AND account = $3"
 _HELD = f"SELECT symbol, sum(quantity) AS quantity, sum(quantity * average_price) AS cost FROM positions {_WHERE} GROUP BY symbol"  # noqa: S608
 _CASH = f"SELECT currency, amount FROM cash {_WHERE}"  # noqa: S608
+_OWNERS = f"SELECT order_id, strategy_id FROM intents {_WHERE} AND order_id = ANY($4)"  # noqa: S608
 _BOOKED = "SELECT positions -> 'fills' ->> 0 FROM node_state WHERE book = $1 AND lineage = $2 AND node = 'portfolio'"
 
 
@@ -132,7 +134,7 @@ class LiveSender:
         row = self._row
         entries = await self._next(stop)
         await self._look_after_redis(bool(entries) or self._venue.news.is_set())
-        events: list[Any] = list(self._venue.take())
+        events: list[Any] = await self._with_owners(self._venue.take())
         busy = bool(entries or events)
         asked = await self._asked_to_reconcile(busy)
         if asked:
@@ -212,6 +214,18 @@ class LiveSender:
         with suppress(BusUnavailable):
             await self._shell.upkeep(busy)
             await self._row.show_life()
+
+    async def _with_owners(self, events: Sequence[Any]) -> list[Any]:
+        """Whose positions others have traded away: of orders that the node has long forgotten the ledger knows the strategy."""
+        executions = [event.execution for event in events if isinstance(event, Executed)]
+        executions += [each for event in events if isinstance(event, Books) for each in event.executions]
+        openers = {each.position_of for each in executions if each.position_of}
+        if not openers:
+            return list(events)
+        async with self._row.errors():
+            rows = await self._row.session().fetch(_OWNERS, *self._account_key(), sorted(openers))
+        owners = {row["order_id"]: row["strategy_id"] for row in rows}
+        return [_with_owner(event, owners) for event in events]
 
     def _feed(self, events: Sequence[Any], entries: list[Entry]) -> Step:
         """Handle what this transaction is about; nothing is durable yet."""
@@ -331,6 +345,15 @@ def netting(
             by = abs(costs.get(symbol, Decimal(0)) - theirs.get(symbol, Decimal(0))) * instrument.multiplier
             apart[instrument.currency] = apart.get(instrument.currency, Decimal(0)) + by
     return apart
+
+
+def _with_owner(event: Any, owners: Mapping[str, str]) -> Any:
+    def owned(execution: VenueExecution) -> VenueExecution:
+        return replace(execution, strategy_id=owners.get(execution.position_of, "")) if execution.position_of else execution
+
+    if isinstance(event, Executed):
+        return replace(event, execution=owned(event.execution))
+    return replace(event, executions=tuple(map(owned, event.executions))) if isinstance(event, Books) else event
 
 
 def _is_of_an_order(event: Any) -> bool:
