@@ -16,7 +16,7 @@ import msgspec
 from _structs import Field, cell, fields_of, sentence_of
 
 from barbuilder.config import BarBuilderConfig, BarsConfig
-from barque.config import SECTIONS, BookConfig, LogConfig, PostgresConfig, RedisConfig, StrategyConfig
+from barque.config import SECTIONS, BookConfig, Clock, LogConfig, PostgresConfig, RedisConfig, StrategyConfig
 from barque.instruments import AssetClass, Instrument
 from barque.live_feed.source import DataKind
 from barque.messages.market import PriceType
@@ -112,6 +112,7 @@ CHOICES = {
     "DataKind": DataKind,
     "How": How,
     "MarketDataType": MarketDataType,
+    "Clock": Clock,
     "OnTrip": OnTrip,
     "Policy": Policy,
     "PriceType": PriceType,

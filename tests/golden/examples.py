@@ -208,7 +208,13 @@ EXAMPLES: tuple[tuple[Topic, Message], ...] = (
     ),
     (
         Topic.PORTFOLIO,
-        ReconciliationReport(account="paper", ts_event_ns=AT, severity="minor", discrepancies=("EURUSD: 3 there, 2 here", "x")),
+        ReconciliationReport(
+            account="paper",
+            ts_event_ns=AT,
+            severity="minor",
+            discrepancies=("EURUSD: 3 there, 2 here", "x"),
+            policy="sync_to_broker",
+        ),
     ),
     (Topic.MARKS, Mark(symbol="EURUSD", ts_event_ns=AT, bid=1.38676, ask=1.38686, last=1.3868)),
     (
@@ -289,6 +295,7 @@ EXAMPLES: tuple[tuple[Topic, Message], ...] = (
             notional=D(10_000),
             trail_amount=D("0.01"),
             volatility=D("0.0007"),
+            ts_heard_ns=AT,
         ),
     ),
     (Topic.SIGNALS, CancelRequest(**_WISH, order_id="5f0c9b1e")),
@@ -306,7 +313,13 @@ EXAMPLES: tuple[tuple[Topic, Message], ...] = (
     (
         Topic.SIGNALS,
         ModifyRequest(
-            **_WISH, order_id="5f0c9b1e", quantity=D(2), limit_price=D("1.2"), stop_price=D("1.1"), trail_amount=D("0.01")
+            **_WISH,
+            order_id="5f0c9b1e",
+            quantity=D(2),
+            limit_price=D("1.2"),
+            stop_price=D("1.1"),
+            trail_amount=D("0.01"),
+            ts_heard_ns=AT,
         ),
     ),
     (

@@ -422,6 +422,12 @@ async def test_a_book_on_paper_has_nothing_to_reconcile_and_one_at_a_broker_is_a
     assert row["command_id"] == answer.json()["command_id"]
 
 
+async def test_an_empty_value_is_no_limit(client: httpx.AsyncClient, bus: RedisBus) -> None:
+    answer = await client.post("/api/v1/limits", json={"limit": "max_position", "value": ""}, headers=BEARER)
+    assert answer.status_code == 422
+    assert not [message for entry in await bus.range(Topic.CONTROL) for message in entry.messages()]
+
+
 async def test_flatten_start_and_limits_need_the_token_and_each_command_goes_out_once(
     client: httpx.AsyncClient, bus: RedisBus, connection: asyncpg.Connection
 ) -> None:

@@ -168,7 +168,7 @@ class World:
         if breakers is not None:
             section = {"breakers": breakers}
         config = load_section({"router": section}, "router", RouterConfig)
-        return lambda: RouterNode(config, self.instruments.values(), STRATEGIES)
+        return lambda: RouterNode(config, self.instruments.values(), STRATEGIES, "wall")
 
     def _sender(self, rate: dict[str, Any]) -> Any:
         policy = {"every_s": 60.0, "critical": self.policy, "minor": "sync_to_broker"}
@@ -180,7 +180,7 @@ class World:
         account = {"name": "paper", "currency": "USD", "starting_cash": str(OPENING_CASH["USD"])}
         section = {"portfolio": {"accounts": [account], "equity_interval_s": 5}}
         config = load_section(section, "portfolio", PortfolioConfig)
-        return lambda: PortfolioNode(config, self.instruments.values())
+        return lambda: PortfolioNode(config, self.instruments.values(), "wall")
 
     def _hear(self, topic: Topic, message: Message) -> None:
         if isinstance(message, SubmitOrder):

@@ -42,7 +42,7 @@ class ColumnsSource:
 def played_slowly(config: Mapping[str, Any], sources: Sequence[ColumnsSource]) -> dict[Topic, list[Message]]:
     """What is said when each step of a replay is published to every node in turn."""
     kept: dict[Topic, list[Message]] = {topic: [] for topic in KEPT}
-    book = MemoryRunner(nodes.make_all(effective(config)), observe=lambda *_: None, keep=kept)
+    book = MemoryRunner(nodes.make_all(effective(config), "feed"), observe=lambda *_: None, keep=kept)
     at_ns = 0
     for at_ns, messages in merge([source.as_rows() for source in sources]):
         rows = [(Topic.BARS if isinstance(m, Bar) else Topic.TICKS, m) for m in messages]

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from barque.config import load_section
+from barque.config import Clock, load_section
 from barque.instruments import Instrument
 from barque.messages import (
     CancelRejected,
@@ -35,10 +35,10 @@ T = TypeVar("T")
 D = Decimal
 
 
-def a_router(instruments: Iterable[Instrument] = (), **section: Any) -> RouterNode:
+def a_router(instruments: Iterable[Instrument] = (), clock: Clock = "feed", **section: Any) -> RouterNode:
     """A router of strategies `s1` and `s2` with the keys of `[router]`; EURUSD and USDJPY unless told otherwise."""
     config = load_section({"router": section}, "router", RouterConfig)
-    return RouterNode(config, list(instruments) or [eurusd(), usdjpy()], ["s1", "s2"])
+    return RouterNode(config, list(instruments) or [eurusd(), usdjpy()], ["s1", "s2"], clock)
 
 
 def feed(node: RouterNode, *messages: Message) -> list[Message]:

@@ -26,7 +26,13 @@ def test_the_limits_of_commands_are_those_of_the_routers_configuration() -> None
         (("max_position", "1", "", "smb"), "there is no strategy 'smb'; valid: sma-x"),
         (("max_leverage", "1", "EURUSD", ""), "max_leverage is a limit over all symbols; give it without one"),
         (("margin_fraction", "1", "", "sma-x"), "margin_fraction is the account's, not a strategy's; give it without one"),
-        (("max_position", "NaN", "", ""), "'NaN' is no limit; give a number that is not negative, or none"),
+        *(
+            (
+                ("max_position", value, "", ""),
+                f"'{value}' is no limit; give a number that is not negative, or the word none, which takes the limit away",
+            )
+            for value in ("NaN", "", " ", "None", "-1")
+        ),
     ],
 )
 def test_what_cannot_be_obeyed_is_said(fields: tuple[str, str, str, str], fault: str) -> None:

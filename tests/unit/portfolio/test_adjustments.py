@@ -101,7 +101,8 @@ def test_a_flow_whose_price_is_not_known_yet_is_one_as_soon_as_it_is() -> None:
     assert alert.name == "equity_unknown"
     other = books()
     other.restore(node.snapshot())
-    (marked,) = feed(other, a_mark(symbol="USDJPY", bid=150.0, ask=150.0), clock(T0 + MINUTE))
+    marked, over = feed(other, a_mark(symbol="USDJPY", bid=150.0, ask=150.0), clock(T0 + MINUTE))
+    assert (over.name, over.severity) == ("equity_unknown", "info")
     assert figures(marked) == (D(101_000), D(101_000), D(1_000))
 
 

@@ -289,3 +289,30 @@ def test_prices_are_what_positions_are_valued_at() -> None:
     assert node.prices() == {}
     feed(node, a_mark(bid=1.1, ask=1.3), a_bar(symbol="USDJPY", price="last", close=101.2344))
     assert node.prices() == {"EURUSD": Decimal("1.20000"), "USDJPY": Decimal("101.234")}
+
+
+# -- accounts that cannot be valued --------------------------------------------------------------------------------------------
+
+
+def test_that_an_account_cannot_be_valued_is_told_each_time_it_begins_when_it_lasts_and_when_it_ends() -> None:
+    nan, price = float("nan"), {"bid": 1.3, "ask": 1.3}
+    node = books()
+
+    def told(*messages: Message) -> list[str]:
+        return [m.severity for m in feed(node, *messages) if isinstance(m, Alert) and m.name == "equity_unknown"]
+
+    assert told(clock(T0), bought(1, "1.3")) == ["warning"]
+    assert told(*(clock(T0 + n * MINUTE) for n in range(1, 5))) == []
+    assert told(clock(T0 + 5 * MINUTE), clock(T0 + 6 * MINUTE), clock(T0 + 60 * MINUTE)) == ["critical"]
+    assert told(a_mark(**price), clock(T0 + 61 * MINUTE)) == ["info"]
+    assert told(clock(T0 + 62 * MINUTE), a_mark(bid=nan, ask=nan), clock(T0 + 63 * MINUTE)) == ["warning"]
+    assert told(a_mark(**price), clock(T0 + 64 * MINUTE)) == ["info"]
+
+
+def test_on_a_wall_clock_an_account_at_rest_is_valued_again_and_again() -> None:
+    """Silence would mean that nobody knows what it is worth."""
+    account = AccountConfig(name="paper", currency="USD", starting_cash=Decimal(100_000))
+    config = PortfolioConfig(accounts=(account,))
+    for kind, times in (("wall", 4), ("feed", 1)):
+        node = PortfolioNode(config, [eurusd()], kind)
+        assert len(marks(feed(node, *(clock(T0 + n * MINUTE) for n in range(4))))) == times

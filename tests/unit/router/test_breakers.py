@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from barque.calendars import instant, zone
 from barque.messages import (
@@ -326,11 +327,36 @@ def test_more_than_ten_refusals_by_brokers_in_a_minute_trip_and_our_own_do_not_c
     lost = RejectReason.UNKNOWN_ORDER
     assert feed(node, *(rejected(order) for order in orders[:8])) == []
     assert feed(node, cancel_rejected(orders[8], lost), modify_rejected(orders[8], lost)) == []
-    assert feed(node, cancel_rejected(orders[8]), modify_rejected(orders[8])) == []
+    assert feed(node, replace(cancel_rejected(orders[8]), cause="k"), replace(modify_rejected(orders[8]), cause="m")) == []
     changed, alert, *_ = feed(node, rejected(orders[9]))
     assert (changed.breaker, changed.limit, changed.actual) == ("rejection_rate", "10", "11")
     assert changed.cause == f"{orders[9].order_id}.OrderRejected"
     assert "rejection_rate" in alert.text
+
+
+@pytest.mark.parametrize("reason", ["expired", "halted", "breaker", "not_sent", "unsupported", "order_state"])
+def test_what_a_sender_refuses_by_itself_is_no_refusal_of_the_broker_s(reason: str) -> None:
+    """After five minutes without a session eleven orders expire; that is no reason to stop the book."""
+    node = a_router()
+    orders = [order_of(node, a_wish(str(n))) for n in range(11)]
+    assert feed(node, *(rejected(order, T0 + 300 * NS, RejectReason(reason)) for order in orders)) == []
+
+
+@pytest.mark.parametrize("reason", ["venue", "price", "quantity", "buying_power", "market_closed", "not_allowed"])
+def test_whatever_word_the_broker_has_for_no_it_counts(reason: str) -> None:
+    node = a_router()
+    orders = [order_of(node, a_wish(str(n))) for n in range(11)]
+    assert changes_in(feed(node, *(rejected(order, T0, RejectReason(reason)) for order in orders)))
+
+
+def test_a_bracket_that_is_refused_whole_counts_once() -> None:
+    node = a_router()
+    legs = {"take_profit": D("1.45"), "stop_loss": D("1.30")}
+    brackets = [of_kind(SubmitOrder, feed(node, a_wish(str(n), **legs))) for n in range(11)]
+    assert [len(bracket) for bracket in brackets] == [3] * 11
+    *ten, last = brackets
+    assert feed(node, *(rejected(order) for bracket in ten for order in bracket)) == []
+    assert changes_in(feed(node, *map(rejected, last))) == [("", "rejection_rate", True, "TRIPPED")]
 
 
 def test_ten_refusals_a_minute_are_borne_for_ever() -> None:
@@ -401,6 +427,14 @@ def test_a_critical_reconciliation_halts_the_book_and_its_resume_resets_it() -> 
     assert refusal_of(node, wish_to("exit")).reason is RejectReason.HALTED
     assert changes_in(feed(node, command(Resume))) == [("", "reconciliation", False, "NORMAL")]
     assert order_of(node, wish_to("exit", "again"))
+
+
+@pytest.mark.parametrize("policy", ["sync_to_local", "sync_to_broker"])
+def test_what_a_comparison_put_right_or_only_told_trips_nothing(policy: str) -> None:
+    node = a_router()
+    assert feed(node, replace(report("critical"), policy=policy)) == []
+    assert order_of(node, a_wish("in"))
+    assert changes_in(feed(node, replace(report("critical"), policy="halt_and_alert")))
 
 
 def test_a_halt_by_a_person_is_told_once_and_lasts_beside_a_breaker() -> None:

@@ -7,6 +7,7 @@ from datetime import date, time
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from barque.calendars import instant, zone
@@ -14,7 +15,7 @@ from barque.errors import ConfigError
 from barque.instruments import Instrument
 from barque.messages import AccountSnapshot, DataStatus, Message, RejectReason, SetLimit, SignalRejected, SubmitOrder
 from router.core.node import RouterNode
-from tests.support.builders import NS, T0, a_mark, clock, eurusd, usdjpy
+from tests.support.builders import NS, T0, a_fill, a_mark, clock, eurusd, usdjpy
 from tests.support.routing import (
     a_change,
     a_router,
@@ -255,6 +256,48 @@ def test_what_needs_equity_or_a_price_refuses_without(name: str) -> None:
 def test_without_any_equity_left_leverage_is_beyond_every_limit() -> None:
     node = market("0", limits={"max_leverage": "100"})
     assert refusal_of(node, a_wish("a")).reason is R.NO_EQUITY
+
+
+def buying_power_after_fills(*quantities: int, snapshot: str = "150000") -> list[type]:
+    """What becomes of a wish for one lot of 125,000 USD, paid in full, after such fills since the broker's figure."""
+    node = market(limits={"max_buying_power_use_fraction": "1"})
+    feed(node, msgspec.structs.replace(SNAPSHOT, buying_power=D(snapshot)))
+    for n, quantity in enumerate(quantities):
+        feed(node, a_fill(exec_id=f"x{n}", order_id="?", side="buy" if quantity > 0 else "sell", quantity=D(abs(quantity))))
+    return [type(each) for each in feed(node, a_wish("next"))]
+
+
+def test_buying_power_is_spent_once() -> None:
+    """Of 150,000 one lot of 125,000 passes, and the 25,000 that are left are not enough for another."""
+    assert buying_power_after_fills() == [SubmitOrder]
+    assert buying_power_after_fills(1) == [SignalRejected]
+    assert buying_power_after_fills(1, snapshot="250000") == [SubmitOrder]
+    assert buying_power_after_fills(1, 1, snapshot="250000") == [SignalRejected]
+    assert buying_power_after_fills(1, -1) == [SubmitOrder]
+
+
+def test_what_was_held_when_the_broker_said_its_figure_is_in_it() -> None:
+    node = holding(market(limits={"max_buying_power_use_fraction": "1"}), 5)
+    feed(node, msgspec.structs.replace(SNAPSHOT, buying_power=D(150_000)))
+    order = order_of(node, a_wish("a"))
+    feed(node, filled(order))
+    refusal = refusal_of(node, a_wish("b"))
+    assert (refusal.reason, refusal.limit, refusal.actual) == (R.BUYING_POWER, "25000", "125000")
+    feed(node, msgspec.structs.replace(SNAPSHOT, buying_power=D(130_000)))
+    assert order_of(node, a_wish("c"))
+
+
+def test_what_a_strategy_may_tie_up_is_not_made_larger_by_what_others_hold() -> None:
+    own = [{"strategy": "s1", "max_buying_power_use_fraction": "1"}]
+    node = holding(market(strategy_limits=own), 5, "s2")
+    feed(node, msgspec.structs.replace(SNAPSHOT, buying_power=D(100_000)))
+    assert refusal_of(node, a_wish("a")).actual == "125000"
+
+
+def test_a_position_in_what_is_not_configured_has_no_price_and_stops_nobody() -> None:
+    node = market(limits={"max_leverage": "100"})
+    feed(node, a_fill(symbol="XAUUSD", strategy_id="external", order_id="?"))
+    assert refusal_of(node, a_wish("a")).reason is R.NO_PRICE
 
 
 def test_a_symbol_without_a_mark_is_stale() -> None:

@@ -70,7 +70,7 @@ def test_an_order_says_which_checks_it_has_passed() -> None:
 
 
 def test_a_signal_without_a_quantity_gets_the_configured_one() -> None:
-    node = RouterNode(RouterConfig(default_quantity=Decimal(3)), [eurusd()], ["s1"])
+    node = RouterNode(RouterConfig(default_quantity=Decimal(3)), [eurusd()], ["s1"], "feed")
     assert order_of(node, a_wish("a", quantity=None)).quantity == Decimal(3)
 
 
@@ -253,6 +253,8 @@ def test_a_limit_that_cannot_be_set_raises_an_alert() -> None:
         ({"limit": "max_positon", "value": "1"}, "did you mean 'max_position'"),
         ({"limit": "max_position", "value": "lots"}, "'lots' is no limit"),
         ({"limit": "max_position", "value": "-1"}, "'-1' is no limit"),
+        ({"limit": "max_position", "value": ""}, "'' is no limit; give a number that is not negative, or the word none"),
+        ({"limit": "max_position", "value": " "}, "' ' is no limit"),
         ({"limit": "max_position", "value": "1", "symbol": "EURUDS"}, "did you mean 'EURUSD'"),
         ({"limit": "max_position", "value": "1", "strategy_id": "s3"}, "there is no strategy 's3'"),
         ({"limit": "max_leverage", "value": "1", "symbol": "EURUSD"}, "max_leverage is a limit over all symbols"),
@@ -262,6 +264,12 @@ def test_a_limit_that_cannot_be_set_raises_an_alert() -> None:
         (alert,) = feed(router(), command(SetLimit, **fields))
         assert alert.name == "limit_not_set"
         assert text in alert.text
+
+
+def test_an_empty_value_leaves_a_limit_in_force() -> None:
+    node = a_router(limits={"max_order_quantity": "5"})
+    assert [alert.name for alert in feed(node, command(SetLimit, limit="max_order_quantity", value=""))] == ["limit_not_set"]
+    assert refusal_of(node, a_wish("a", quantity=Decimal(1_000))).limit == "5"
 
 
 def test_a_misspelt_limit_in_the_file_is_named_with_the_nearest_key() -> None:

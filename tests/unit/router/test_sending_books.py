@@ -93,6 +93,22 @@ def test_a_comparison_without_differences_says_so_with_the_broker_s_figures() ->
     assert (position.symbol, position.quantity) == ("EURUSD", D(1))
 
 
+@pytest.mark.parametrize("policy", ["sync_to_broker", "sync_to_local", "halt_and_alert"])
+def test_a_report_says_what_was_done_about_the_worst_of_it(policy: str) -> None:
+    sending = connected(critical=policy, minor="sync_to_local")
+    report = report_of(twice(sending, positions=held("3")))
+    assert (report.severity, report.policy) == ("critical", policy)
+
+
+def test_figures_that_do_not_change_are_said_at_the_usual_interval_all_the_same() -> None:
+    sending = connected(every_s=300)
+    said = []
+    for _ in range(3):
+        sending.wait(301)
+        said += sending.answer()
+    assert len(of_kind(AccountSnapshot, said)) == 3
+
+
 def test_the_books_are_asked_for_at_least_at_the_configured_interval() -> None:
     sending = connected(every_s=300)
     for _ in range(299):

@@ -13,7 +13,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, TypeAlias, TypeVar, get_args
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import msgspec
@@ -22,6 +22,7 @@ from barque.errors import ConfigError, nearest
 from barque.instruments import Instrument
 
 T = TypeVar("T")
+Clock: TypeAlias = Literal["wall", "feed"]
 
 SECTIONS = (
     "book",
@@ -54,7 +55,7 @@ class BookConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """The unit of sharding: one account and what it trades."""
 
     name: str = "main"
-    clock: Literal["wall", "feed"] = "wall"
+    clock: Clock = "wall"
     """`wall`: live; `feed`: time comes from the feed (replay, tests, backtest)."""
     clock_interval_ms: int = 250
     """On a wall clock an idle node is told the time at least this often."""

@@ -103,10 +103,14 @@ async def tell(
 
 
 async def follow(pool: asyncpg.Pool, bus: RedisBus, book: str) -> None:
-    """Make Redis agree with Postgres, and Postgres know a halt that was set in Redis. To be called about every second."""
-    state = await halt_state(pool, book)
+    """Make Redis agree with Postgres, and Postgres know a halt that was set in Redis. To be called about every second.
+
+    A person's halt is in Postgres before it is in Redis, so whoever reads the flag first and then the row finds it there. A flag
+    that Postgres has never heard of was set by a node; one that it knows has been lifted if the row says that nothing is halted.
+    """
     flag = await bus.halt_flag()
-    if flag is not None and flag.command_id != state.command_id:
+    state = await halt_state(pool, book)
+    if flag is not None and not await _is_known(pool, book, flag):
         await halt(pool, None, book, flag)
     elif state.halted and flag is None:
         command = Halt(command_id=state.command_id, ts_event_ns=state.at_ns, actor=state.actor, reason=state.reason)
@@ -144,6 +148,12 @@ async def _tell(bus: RedisBus | None, command: Message, halt_action: str) -> boo
     except BusUnavailable:
         return False
     return True
+
+
+async def _is_known(pool: asyncpg.Pool, book: str, command: Command) -> bool:
+    """Whether this very command has been given."""
+    found = await pool.fetchval("SELECT 1 FROM control_log WHERE book = $1 AND command_id = $2", book, command.command_id)
+    return found is not None
 
 
 async def _record(connection: Connection, book: str, name: str, command: Command) -> bool:

@@ -32,8 +32,8 @@ OVER_ALL_SYMBOLS = (
     "max_orders_per_minute",
 )
 """Those that none can."""
-NO_LIMIT = ("", "none")
-"""Values that take a limit away."""
+NO_LIMIT = "none"
+"""The word that takes a limit away; nothing else does, least of all an empty value."""
 
 
 def fault_of(limit: str, value: str, symbol: str, strategy_id: str, symbols: Iterable[str], strategy_ids: Iterable[str]) -> str:
@@ -50,13 +50,13 @@ def fault_of(limit: str, value: str, symbol: str, strategy_id: str, symbols: Ite
         return f"{limit} is a limit over all symbols; give it without one"
     if strategy_id and limit == "margin_fraction":
         return "margin_fraction is the account's, not a strategy's; give it without one"
-    if value not in NO_LIMIT and figure(value) is None:
-        return f"'{value}' is no limit; give a number that is not negative, or none"
+    if value != NO_LIMIT and figure(value) is None:
+        return f"'{value}' is no limit; give a number that is not negative, or the word none, which takes the limit away"
     return ""
 
 
 def figure(text: str) -> Decimal | None:
-    """A limit's figure; None for a text that is none, and for the values that take a limit away."""
+    """A limit's figure; None for a text that is none, and for the word that takes a limit away."""
     try:
         value = Decimal(text)
     except InvalidOperation:

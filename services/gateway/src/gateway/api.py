@@ -296,7 +296,7 @@ class LimitCommand(Command):
     """Which limit, and its new value."""
 
     limit: str = Field(max_length=64)
-    value: str = Field(max_length=64, description="A number, or `none`.")
+    value: str = Field(min_length=1, max_length=64, description="A number; or the word `none`, which takes the limit away.")
     symbol: str = Field("", max_length=64)
     strategy_id: str = Field("", max_length=64)
 

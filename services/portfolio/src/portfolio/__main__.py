@@ -21,7 +21,7 @@ async def run(context: ServiceContext) -> None:
     config = context.section("portfolio", PortfolioConfig)
     if config.archive is not None:
         _require_archive()
-    node = PortfolioNode(config, context.common.instruments)
+    node = PortfolioNode(config, context.common.instruments, context.common.book.clock)
     bus = context.bus()
     runner = LedgerRunner(node, PortfolioProjector(node), bus, context.common.postgres, context.options(), context.health)
     archiving = asyncio.create_task(_archive(context, config.archive))

@@ -9,7 +9,7 @@ async def run(context: ServiceContext) -> None:
     """The risk node over Redis."""
     config = context.section("router", RouterConfig)
     strategy_ids = [strategy.id for strategy in context.common.strategies]
-    await run_node(context, RouterNode(config, context.common.instruments, strategy_ids))
+    await run_node(context, RouterNode(config, context.common.instruments, strategy_ids, context.common.book.clock))
 
 
 if __name__ == "__main__":

@@ -6,11 +6,15 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Literal
 
+import msgspec
+
 from barque.calendars import zone
-from barque.config import Section
+from barque.config import Clock, Section
 from barque.errors import ConfigError
 
 OnTrip = Literal["refuse", "cancel", "flatten", "halt"]
+MAX_SIGNAL_AGE_S, MAX_EQUITY_AGE_S, STALE_AFTER_S = Decimal(60), Decimal(300), Decimal(300)
+"""On a wall clock, where nothing is set."""
 SizingMethod = Literal["fixed", "equity_fraction", "notional", "risk_fraction", "volatility"]
 
 
@@ -172,7 +176,8 @@ class OrderRateConfig(RateConfig, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class RejectionRateConfig(RateConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Trips when brokers have refused more than `per_minute` orders, changes and cancels within 60 s."""
+    """Trips when brokers have refused more than `per_minute` orders, changes and cancels within 60 s. What one signal led to
+    counts once, what a sender refuses by itself does not."""
 
     per_minute: int = 10
 
@@ -191,7 +196,7 @@ class StaleDataConfig(BreakerConfig, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class ReconciliationConfig(BreakerConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Trips when a comparison of the broker's books with ours ends `critical`."""
+    """Trips when a comparison of the broker's books with ours ends `critical`, and the policy of that is to halt."""
 
     on_trip: OnTrip = "halt"
     """As of the others; by default the book is halted, for our own positions cannot be relied upon."""
@@ -248,6 +253,12 @@ class RouterConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Where orders go."""
     default_quantity: Decimal = Decimal(1)
     """Contracts of an entry that does not say how much and for which there is no `[[router.sizing]]`."""
+    max_signal_age_s: Decimal | None = None
+    """How old a wish, or the bar or tick that it was wished on, may be to open a position; not set: 60 on a wall clock, no limit
+    on a feed clock. 0: no limit."""
+    max_equity_age_s: Decimal | None = None
+    """How old the account's valuation may be to open a position where a breaker, a limit or a size goes by it; not set: 300 on a
+    wall clock, no limit on a feed clock. 0: no limit. More than `portfolio.equity_interval_s`."""
     sizing: tuple[SizingConfig, ...] = ()
     limits: LimitsConfig = LimitsConfig()
     symbol_limits: tuple[SymbolLimitsConfig, ...] = ()
@@ -258,10 +269,25 @@ class RouterConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def __post_init__(self) -> None:
         if not (self.default_quantity.is_finite() and self.default_quantity > 0):
             raise ValueError("default_quantity must be a positive number")
+        for name in ("max_signal_age_s", "max_equity_age_s"):
+            value = getattr(self, name)
+            if value is not None and not (value.is_finite() and value >= 0):
+                raise ValueError(f"{name} must be a number that is not negative; 0: no limit")
         _once("sizing", [(each.strategy, each.symbol) for each in self.sizing])
         _once("symbol_limits", [(each.symbol,) for each in self.symbol_limits])
         _once("strategy_limits", [(each.strategy, each.symbol) for each in self.strategy_limits])
         _once("strategy_breakers", [(each.strategy,) for each in self.strategy_breakers])
+
+    def on(self, clock: Clock) -> RouterConfig:
+        """With the ages that count on a book's clock where none are set. Where the feed tells the time, nothing is late."""
+        if clock == "feed":
+            return self
+        signal_s, equity_s = self.max_signal_age_s, self.max_equity_age_s
+        return msgspec.structs.replace(
+            self,
+            max_signal_age_s=MAX_SIGNAL_AGE_S if signal_s is None else signal_s,
+            max_equity_age_s=MAX_EQUITY_AGE_S if equity_s is None else equity_s,
+        )
 
 
 def _once(table: str, keys: list[tuple[str, ...]]) -> None:

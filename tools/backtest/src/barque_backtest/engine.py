@@ -89,7 +89,7 @@ def run_backtest(
     began = time.monotonic()
     raw = effective(config)
     common = load_common(raw)
-    nodes = book_nodes.make_all(raw)
+    nodes = book_nodes.make_all(raw, "feed")
     kept: dict[Topic, list[Message]] = {topic: [] for topic in KEPT}
     feeding = Feeding(sources, span, _past_wanted(nodes))
     book = MemoryRunner(nodes, keep=kept)

@@ -235,7 +235,7 @@ def strategy_start(
 @app.command("limit")
 def set_limit(
     name: Annotated[str, typer.Argument(help="As in [router.limits]: max_position …")],
-    value: Annotated[str, typer.Argument(help="A number, or none.")],
+    value: Annotated[str, typer.Argument(help="A number; or the word none, which takes it away.")],
     token_file: TokenOption,
     symbol: Annotated[str, typer.Option(help="Only for this symbol.")] = "",
     strategy: Annotated[str, typer.Option(help="Only for this strategy.")] = "",

@@ -56,6 +56,7 @@ class SetLimit(_Command, frozen=True, kw_only=True, tag="SetLimit"):
 
     limit: str
     value: str
+    """A number; or `none`, which takes the limit away."""
     symbol: str = ""
     """Empty: all symbols."""
     strategy_id: str = ""

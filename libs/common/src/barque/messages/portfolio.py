@@ -48,3 +48,5 @@ class ReconciliationReport(msgspec.Struct, frozen=True, kw_only=True, tag="Recon
     severity: str
     """`clean`, `minor` or `critical`."""
     discrepancies: tuple[str, ...] = ()
+    policy: str = ""
+    """What was done about the worst of them: `halt_and_alert`, `sync_to_broker` or `sync_to_local`; empty: it is not said."""

@@ -56,6 +56,8 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True, tag="Signal"):
     volatility: Decimal | None = None
     """How far the price usually moves (an ATR, say), in price units: what `volatility` sizing goes by, and `risk_fraction` where
     there is no stop."""
+    ts_heard_ns: int | None = None
+    """Event time of the bar or tick on which it was wished, where that is older than the wish by more than a second."""
 
 
 class CancelRequest(msgspec.Struct, frozen=True, kw_only=True, tag="CancelRequest"):
@@ -86,6 +88,8 @@ class ModifyRequest(msgspec.Struct, frozen=True, kw_only=True, tag="ModifyReques
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
     trail_amount: Decimal | None = None
+    ts_heard_ns: int | None = None
+    """As of a `Signal`."""
 
 
 class SetupChanged(msgspec.Struct, frozen=True, kw_only=True, tag="SetupChanged"):

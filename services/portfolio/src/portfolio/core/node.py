@@ -2,7 +2,8 @@
 
 In:   Fill; AdjustCash, CashAdjusted; Mark, Bar; ClockTicked; Recalled, Forgotten from its shell.
 Out:  PositionChanged for each fill, EquityMarked after each fill or change of cash and, when something changed, once per
-      `equity_interval_s` of event time; Alert (once each) where an account cannot be valued or something cannot be booked.
+      `equity_interval_s` of event time (on a wall clock: even when nothing did); Alert where an account cannot be valued, and
+      when it can again, or something cannot be booked.
 Not:  remembering executions. Before a batch with fills the shell tells what the ledger remembers of them (`history`); then
       a repeated fill changes nothing, a late or corrected one is booked at its place. Without a shell, in one process, every
       fill is taken for the next one. What else is read becomes rows by the projector alone.
@@ -21,6 +22,7 @@ from typing import Any
 
 import msgspec
 
+from barque.config import Clock
 from barque.instruments import Instrument
 from barque.messages import (
     AdjustCash,
@@ -43,11 +45,13 @@ from portfolio.core import adjustments
 from portfolio.core.adjustments import Adjustment
 from portfolio.core.books import ZERO, Account, Position
 from portfolio.core.history import Bookings, Bookkeeper, Forgotten, Memory, Past, Recalled, Taken
-from portfolio.core.state import PortfolioState
+from portfolio.core.state import PortfolioState, Unvalued
 from portfolio.core.valuation import PositionValue, Prices
 
 NOTHING: Sequence[Output] = ()
 _NAN = float("nan")
+LASTS_NS = 300 * 1_000_000_000
+"""An account that cannot be valued for so long is critical."""
 # Members of an enumeration by names of this module: in Python 3.11 `Topic.MARKS` costs as much as five calls.
 _CLOCK, _MARKS, _BARS, _PORTFOLIO = Topic.CLOCK, Topic.MARKS, Topic.BARS, Topic.PORTFOLIO
 _decode = msgspec.msgpack.Decoder(PortfolioState).decode
@@ -66,7 +70,9 @@ class PortfolioNode:
     order_path = True
     for_the_record = frozenset((Topic.SIGNALS,))
 
-    def __init__(self, config: PortfolioConfig, instruments: Iterable[Instrument]) -> None:
+    def __init__(self, config: PortfolioConfig, instruments: Iterable[Instrument], clock: Clock = "feed") -> None:
+        """`clock`: the book's. On a wall clock an unchanged value is said again, for silence means that nobody knows it."""
+        self._only_changes = clock == "feed"
         self._instruments = {instrument.symbol: instrument for instrument in instruments}
         self._configured = config.accounts
         self._currencies = {account.name: account.currency for account in config.accounts}
@@ -179,7 +185,7 @@ class PortfolioNode:
         said: list[Output] = []
         for name in self._currencies:
             if state.due_ns.get(name, AWAKE) <= state.now_ns:
-                said += self._mark(name, state.now_ns, only_changes=True)
+                said += self._mark(name, state.now_ns, only_changes=self._only_changes)
         return said
 
     # -- fills with what the ledger remembers of them -----------------------------------------------------------------
@@ -286,9 +292,10 @@ class PortfolioNode:
             worth = self._prices.value(state.accounts[name], currency)
             self._convert_flows(name, currency)
         except MissingPrice as missing:
-            return self._warn_once(f"account {name} cannot be valued: no price of {missing.what}; check its feed and instruments")
+            return self._unvalued(name, ts_ns, missing)
+        again = self._valued(name)
         if only_changes and worth == state.published.get(name):
-            return []
+            return again
         state.published[name] = worth
         marked = EquityMarked(
             account=name,
@@ -300,7 +307,7 @@ class PortfolioNode:
             realised_pnl=worth.realised,
             flows=state.flows.get(name, ZERO),
         )
-        return [(_PORTFOLIO, marked)]
+        return [(_PORTFOLIO, marked), *again]
 
     def _convert_flows(self, name: str, currency: str) -> None:
         """Deposits and withdrawals since the last valuation, at the prices of this one; raises `MissingPrice`."""
@@ -309,6 +316,24 @@ class PortfolioNode:
             flows = sum((self._prices.convert(amount, each, currency) for each, amount in due.items()), ZERO)
             self._state.flows[name] = self._state.flows.get(name, ZERO) + flows
             due.clear()
+
+    def _unvalued(self, name: str, ts_ns: int, missing: MissingPrice) -> list[Output]:
+        """Told when it begins, and once more where it lasts: breakers and limits that go by equity do not see any more."""
+        text = f"account {name} cannot be valued: no price of {missing.what}; check its feed and instruments"
+        known = self._state.unvalued.get(name)
+        if known is None:
+            self._state.unvalued[name] = Unvalued(since_ns=ts_ns)
+            return [self._alert("equity_unknown", "warning", text)]
+        if known.lasts or ts_ns - known.since_ns < LASTS_NS:
+            return []
+        known.lasts = True
+        since = f"for {(ts_ns - known.since_ns) // 1_000_000_000} s"
+        return [self._alert("equity_unknown", "critical", f"{text}. It has been so {since}: losses are not measured")]
+
+    def _valued(self, name: str) -> list[Output]:
+        if self._state.unvalued.pop(name, None) is None:
+            return []
+        return [self._alert("equity_unknown", "info", f"account {name} is valued again")]
 
     def _warn_once(self, text: str) -> list[Output]:
         if text in self._state.warned:

@@ -12,6 +12,14 @@ from portfolio.core.history import Memory
 from portfolio.core.valuation import Valuation
 
 
+class Unvalued(msgspec.Struct, kw_only=True):
+    """An account that cannot be valued."""
+
+    since_ns: int
+    lasts: bool = False
+    """People have been told that it lasts."""
+
+
 class PortfolioState(msgspec.Struct, kw_only=True):
     """The whole state of a `PortfolioNode`."""
 
@@ -25,7 +33,7 @@ class PortfolioState(msgspec.Struct, kw_only=True):
     due_ns: dict[str, int] = {}
     """When an account is next to be valued."""
     warned: dict[str, None] = {}
-    """Each warning is given once."""
+    """Of accounts that are not configured, each warning is given once."""
     counters: dict[str, int] = {}
     flows: dict[str, Decimal] = {}
     """Deposits less withdrawals by account, in its base currency at the prices of their time."""
@@ -33,6 +41,8 @@ class PortfolioState(msgspec.Struct, kw_only=True):
     """By account and currency: of those, what the next valuation is to convert."""
     memory: Memory | None = None
     """What the shell has told of the ledger, while a batch with fills is handled; None between."""
+    unvalued: dict[str, Unvalued] = {}
+    """Accounts that cannot be valued now."""
 
     def open_account(self, name: str, currency: str, starting_cash: Decimal) -> None:
         """Begin books for an account that has none."""

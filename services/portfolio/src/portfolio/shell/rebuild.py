@@ -90,7 +90,7 @@ class Rebuild:
     def __init__(self, connection: asyncpg.Connection, common: CommonConfig, config: PortfolioConfig) -> None:
         self._connection = connection
         self._book = common.book.name
-        self._node = PortfolioNode(config, common.instruments)
+        self._node = PortfolioNode(config, common.instruments, common.book.clock)
         self._instruments = {each.symbol: each for each in common.instruments}
         self._starts = {each.name: (each.currency, each.starting_cash) for each in config.accounts}
 

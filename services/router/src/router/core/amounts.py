@@ -71,6 +71,11 @@ class Amounts:
         """Contracts of a reduction."""
         return self._default if signal.quantity is None else signal.quantity
 
+    def by_equity(self, signal: Signal) -> bool:
+        """Whether an entry that does not say how much is a part of equity."""
+        sizer = self._sizer(signal)
+        return sizer is not None and sizer.method in ("equity_fraction", "risk_fraction", "volatility")
+
     def _sizer(self, signal: Signal) -> SizingConfig | None:
         if not self._sizing:
             return None

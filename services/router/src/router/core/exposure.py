@@ -45,6 +45,16 @@ def worst_of(position: Decimal, side: Side, open_quantity: Decimal) -> Decimal:
     return worst if worst > ZERO else ZERO
 
 
+def held_by_symbol(state: RouterState, strategy_id: str = "") -> dict[str, Decimal]:
+    """Contracts held, long and short added, over all strategies or by one."""
+    held: dict[str, Decimal] = {}
+    for each, by_symbol in state.positions.items():
+        if not strategy_id or each == strategy_id:
+            for symbol, quantity in by_symbol.items():
+                held[symbol] = held.get(symbol, ZERO) + abs(quantity)
+    return held
+
+
 def worst_by_symbol(state: RouterState, strategy_id: str = "") -> dict[str, tuple[Decimal, Decimal]]:
     """(long, short) contracts at worst, by symbol, over all strategies or for one."""
     return {

@@ -15,9 +15,10 @@ from dataclasses import dataclass, fields, is_dataclass
 from decimal import Decimal
 
 from barque.calendars import calendar
+from barque.config import Clock
 from barque.errors import ConfigError, nearest
 from barque.instruments import Instrument
-from router.config import LimitsConfig, RouterConfig, SymbolFigures
+from router.config import STALE_AFTER_S, LimitsConfig, RouterConfig, SymbolFigures
 from router.core.checks import exposure, flow, market, size
 from router.core.checks.proposal import Check, Proposal
 from router.core.prices import Prices
@@ -26,6 +27,7 @@ from router.core.state import RouterState
 
 SECOND_NS = 1_000_000_000
 ONE = Decimal(1)
+_BY_EQUITY = ("max_leverage", "max_margin_use_fraction", "max_buying_power_use_fraction")
 
 
 def key(name: str, symbol: str = "", strategy_id: str = "") -> str:
@@ -65,9 +67,12 @@ class Rules:
 class Limits:
     """The layers of one router."""
 
-    def __init__(self, config: RouterConfig, instruments: Mapping[str, Instrument], state: RouterState, prices: Prices) -> None:
+    def __init__(
+        self, config: RouterConfig, instruments: Mapping[str, Instrument], state: RouterState, prices: Prices, clock: Clock
+    ) -> None:
         self._instruments = instruments
         self._prices = prices
+        self._clock = clock
         self._by_hand = state.limits
         self._file: dict[str, Decimal] = {}
         self._layers: dict[tuple[str, str], SymbolFigures] = {}
@@ -97,6 +102,11 @@ class Limits:
             rated = self._rated[scope] = self._figure("max_orders_per_minute", [("", scope)]) is not None
         return rated
 
+    def by_equity(self, strategy_id: str) -> bool:
+        """Whether a limit on the strategy's orders goes by the account's equity; "": one on the book's."""
+        scopes = ("", strategy_id) if strategy_id else ("",)
+        return any(self._figure(name, [("", scope)]) is not None for name in _BY_EQUITY for scope in scopes)
+
     def margin_fraction(self, symbol: str) -> Decimal:
         """Margin of a position in `symbol`, as part of its notional."""
         figure = self._figure("margin_fraction", [(symbol, ""), ("", "")])
@@ -115,7 +125,12 @@ class Limits:
         return None
 
     def _order_figure(self, name: str, strategy_id: str, symbol: str) -> Decimal | None:
-        return self._figure(name, [(symbol, strategy_id), ("", strategy_id), (symbol, ""), ("", "")])
+        return self._figure(name, _order_layers(strategy_id, symbol))
+
+    def _is_said(self, name: str, strategy_id: str, symbol: str) -> bool:
+        """Whether the file or a command says something of it, were it that there is no limit."""
+        places = [key(name, *layer) for layer in _order_layers(strategy_id, symbol)]
+        return any(place in self._by_hand or place in self._file for place in places)
 
     def _trading_hours(self, strategy_id: str, symbol: str) -> bool:
         for place in ((strategy_id, symbol), (strategy_id, ""), ("", symbol), ("", "")):
@@ -152,8 +167,15 @@ class Limits:
             name = self._instruments[symbol].calendar
             yield market.TradingHours(calendar(name), name)
         yield market.UnfitData()
+        yield from self._stale(strategy_id, symbol)
+
+    def _stale(self, strategy_id: str, symbol: str) -> Iterator[Check]:
+        """Where nobody says how old a price may be, a wall clock's own figure counts while the market is open."""
         if (stale := self._order_figure("stale_after_s", strategy_id, symbol)) is not None:
             yield market.StaleData(int(stale * SECOND_NS), stale)
+        elif self._clock == "wall" and not self._is_said("stale_after_s", strategy_id, symbol):
+            hours = calendar(self._instruments[symbol].calendar)
+            yield market.StaleData(int(STALE_AFTER_S * SECOND_NS), STALE_AFTER_S, hours)
 
     def _order(self, strategy_id: str, symbol: str) -> Iterator[Check]:
         if (most := self._order_figure("max_order_quantity", strategy_id, symbol)) is not None:
@@ -196,6 +218,11 @@ class Limits:
     def _longest_duplicate_ns(self) -> int:
         figures = [value for place, value in (self._file | self._by_hand).items() if place.startswith("duplicate_window_ms|")]
         return int(max((value for value in figures if value is not None), default=0)) * 1_000_000
+
+
+def _order_layers(strategy_id: str, symbol: str) -> list[tuple[str, str]]:
+    """Whose figures a single order is held against, the most specific first."""
+    return [(symbol, strategy_id), ("", strategy_id), (symbol, ""), ("", "")]
 
 
 def _name(check: Check) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from barque.config import Clock
 from barque.instruments import Instrument
 from barque.messages import (
     AccountSnapshot,
@@ -72,10 +73,12 @@ class RouterNode:
     inputs: Sequence[Topic] = (Topic.CONTROL, Topic.CLOCK, Topic.FILLS, Topic.PORTFOLIO, Topic.MARKS, Topic.SIGNALS)
     order_path = True
 
-    def __init__(self, config: RouterConfig, instruments: Iterable[Instrument], strategy_ids: Iterable[str]) -> None:
-        """Raises `ConfigError` where the configuration names a strategy or symbol that does not exist."""
+    def __init__(
+        self, config: RouterConfig, instruments: Iterable[Instrument], strategy_ids: Iterable[str], clock: Clock
+    ) -> None:
+        """`clock`: the book's. Raises `ConfigError` where the configuration names a strategy or symbol that does not exist."""
         self.handlers: dict[type, Callable[[Any], Sequence[Output]]] = {}
-        self._setup = Setup(config, {each.symbol: each for each in instruments}, frozenset(strategy_ids))
+        self._setup = Setup(config.on(clock), {each.symbol: each for each in instruments}, frozenset(strategy_ids), clock)
         check_names(config, self._setup.instruments, self._setup.strategy_ids)
         self.restore(b"")
 
@@ -100,7 +103,7 @@ class RouterNode:
     @property
     def due_ns(self) -> int:
         """See `barque.node.Timed`."""
-        if self._risk.staleness.watches:
+        if self._risk.staleness.watches or self._risk.ages.watches:
             return AWAKE
         return min(self._risk.board.dues_ns(), default=ASLEEP) if self._state.trips else ASLEEP
 
@@ -166,12 +169,14 @@ class RouterNode:
     def _advance(self, now_ns: int, cause: Message) -> Sequence[Output]:
         """It is at least `now_ns`."""
         state = self._state
+        before_ns = state.now_ns
         if now_ns > state.now_ns:
             state.now_ns = now_ns
         changes = self._risk.board.reset_due() if state.trips else []
         if self._risk.staleness.watches:
             changes += self._risk.staleness.told_time()
-        return self._stops.carry_out(changes, id_of(cause)) if changes else _NOTHING
+        said = self._stops.carry_out(changes, id_of(cause)) if changes else []
+        return [*said, *self._risk.ages.told_time(before_ns)] if self._risk.ages.watches else said
 
     # -- wishes ------------------------------------------------------------------------------------------------------
 

@@ -76,6 +76,9 @@ class Prices:
         return self._exchange.convert(amount, self.base, currency)
 
     def value(self, symbol: str, quantity: Decimal) -> Decimal:
-        """`quantity` contracts at the latest mark, with the sign of `quantity`, in the base currency; raises `MissingPrice`."""
-        instrument = self._instruments[symbol]
+        """`quantity` contracts at the latest mark, with the sign of `quantity`, in the base currency; raises `MissingPrice`, also
+        for what somebody trades there that is not configured."""
+        instrument = self._instruments.get(symbol)
+        if instrument is None:
+            raise MissingPrice(symbol)
         return self.to_base(quantity * instrument.multiplier * self.price(symbol), instrument.currency)

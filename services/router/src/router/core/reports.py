@@ -27,10 +27,15 @@ from router.core.alerts import alert
 from router.core.breakers.board import BOOK
 from router.core.desk import Desk
 from router.core.executions import Executions
+from router.core.exposure import held_by_symbol
 from router.core.guards import take_back
 from router.core.risk import Risk, Setup
-from router.core.state import ZERO, OpenOrder, RouterState
+from router.core.state import ZERO, OpenOrder, RouterState, is_new
 from router.core.stops import Stops
+
+_R = RejectReason
+_OF_SENDERS = frozenset((_R.HALTED, _R.BREAKER, _R.EXPIRED, _R.NOT_SENT, _R.UNSUPPORTED, _R.ORDER_STATE))
+"""What senders say by themselves, before anything has reached a broker, or of what never did."""
 
 
 class Reports:
@@ -53,11 +58,14 @@ class Reports:
         return []
 
     def refused(self, event: OrderRejected | CancelRejected | ModifyRejected) -> list[Output]:
-        """A broker has said no. That it does not know an order any more is no refusal: the order had ended."""
+        """Somebody has said no. It counts where that was the broker, and once for all orders of one cause, as those of a bracket
+        are. That it does not know an order any more is no refusal: the order had ended."""
         self._desk.advance(event)
-        if event.account != self._account:
+        if event.account != self._account or event.reason in _OF_SENDERS:
             return []
         if event.reason is RejectReason.UNKNOWN_ORDER and type(event) is not OrderRejected:
+            return []
+        if not is_new(self._state.refused_causes, event.cause):
             return []
         changes = self._risk.rates.refused(event.strategy_id)
         return self._stops.carry_out(changes, f"{event.order_id}.{type(event).__name__}") if changes else []
@@ -88,7 +96,7 @@ class Reports:
     def account(self, snapshot: AccountSnapshot) -> list[Output]:
         """The broker's figures."""
         if snapshot.account == self._account and snapshot.buying_power.is_finite():
-            self._state.broker = snapshot
+            self._state.broker, self._state.broker_held = snapshot, held_by_symbol(self._state)
         return []
 
     def _follow(self, open_order: OpenOrder, fill: Fill) -> list[Output]:
@@ -124,9 +132,10 @@ class Reports:
         return self._stops.carry_out(changes, changed.cause) if changes else []
 
     def reconciliation(self, report: ReconciliationReport) -> list[Output]:
-        """The broker's books have been compared with ours."""
+        """The broker's books have been compared with ours. What was put right, or was only to be told, stops nothing."""
         config = self._reconciliation
-        if report.account != self._account or report.severity != "critical" or not config.enabled:
+        halts = report.severity == "critical" and report.policy in ("", "halt_and_alert")
+        if report.account != self._account or not halts or not config.enabled:
             return []
         figures = ("clean", f"{len(report.discrepancies)} discrepancies")
         changes = self._risk.board.trip(BOOK, "reconciliation", config, figures)

@@ -117,6 +117,14 @@ class RouterState(msgspec.Struct, kw_only=True):
     counters: dict[str, int] = {}
     unfit: dict[str, DataStatus] = {}
     """By symbol, what a live feed says of its prices where they may not be traded on."""
+    listening_ns: int = 0
+    """Since when time has been told without a pause."""
+    broker_held: dict[str, Decimal] = {}
+    """Contracts held when `broker` came, long and short added, by symbol: the margin of these is in its figures."""
+    refused_causes: dict[str, None] = {}
+    """Causes of the last refusals that were counted, oldest first."""
+    equity_unknown: bool = False
+    """People have been told that the account's equity is not known."""
 
     def position(self, strategy_id: str, symbol: str) -> Decimal:
         """What the strategy's fills add up to, signed contracts."""

@@ -17,6 +17,7 @@ import msgspec
 from barque.errors import nearest
 from barque.instruments import Instrument
 from barque.messages import CancelOrder, CancelRequest, ModifyOrder, ModifyRequest, RejectReason, Signal, SubmitOrder
+from router.core.ages import sized_by_equity
 from router.core.amounts import Amounts
 from router.core.breakers.board import Change
 from router.core.checks.flow import note_intent
@@ -54,6 +55,7 @@ class Wishes:
         self._limits = risk.limits
         self._board = risk.board
         self._rates = risk.rates
+        self._ages = risk.ages
         self._desk = desk
         self._amounts = Amounts(config.sizing, config.default_quantity, state, risk.prices)
 
@@ -74,6 +76,8 @@ class Wishes:
             return Decision(refusal=Refusal(RejectReason.NOT_TRADABLE, detail))
         state = self._state
         blocked = self._board.blocks(signal.strategy_id) if state.trips or state.stopped else None
+        if blocked is None and self._ages.matter:
+            blocked = self._ages.refusal(signal, sized_by_equity(signal, self._amounts))
         wanted = size(signal, instrument, state, self._amounts, only_closing=blocked is not None)
         if isinstance(wanted, Refusal):
             return Decision(refusal=wanted)
@@ -154,7 +158,7 @@ class Wishes:
         grown = changed.quantity - old.quantity
         closes = self._still_closes(open_order, grown)
         shrinks_only = msgspec.structs.replace(changed, quantity=old.quantity) == old and grown < 0
-        blocked = self._board.blocks(request.strategy_id)
+        blocked = self._board.blocks(request.strategy_id) or self._ages.refusal(request, sized=False)
         if blocked is not None and not closes and not shrinks_only:
             return Decision(refusal=blocked)
         origin = (request.id, request.root, request.ts_event_ns)

@@ -12,13 +12,15 @@ from typing import Any
 
 from barque.errors import StrategyError, nearest
 from barque.instruments import Instrument
-from barque.messages import Alert, EquityMarked, Message, SetupChanged, Topic, id_of
+from barque.messages import Alert, Bar, EquityMarked, Message, ModifyRequest, Quote, SetupChanged, Signal, Topic, Trade, id_of
 from barque.messages.control import Severity
 from barque.node import Output
 from barque.strategy import OpenOrder, Wish
 from strategy_host.core.state import ZERO, StrategyNodeState
 
 _SIGNALS = Topic.SIGNALS
+OLD_NS = 1_000_000_000
+"""What was heard so late is told with the wish: a host that catches up hears bars of the past, and wishes now."""
 
 
 class StrategyDesk:
@@ -46,6 +48,8 @@ class StrategyDesk:
         self._named: object = self
         """The message whose names these are; not yet any."""
         self._cause = self._root = ""
+        self._heard_ns = 0
+        """Event time of that message, where it is of the market."""
 
     # ---- facts
 
@@ -90,6 +94,8 @@ class StrategyDesk:
             self._name()
         wish_id = f"{self.strategy_id}/{self._cause}/{state.next_index(self._cause)}"
         if self.trading or (kind is SetupChanged and not self.warming):
+            if self._heard_ns and state.now_ns - self._heard_ns > OLD_NS and kind in (Signal, ModifyRequest):
+                fields = {**fields, "ts_heard_ns": self._heard_ns}
             wish = kind(
                 id=wish_id,
                 cause=self._cause,
@@ -117,3 +123,11 @@ class StrategyDesk:
             raise StrategyError("setup cannot trade; wish for it in on_start or a later hook")
         cause = id_of(self.message)
         self._named, self._cause, self._root = self.message, cause, getattr(self.message, "root", "") or cause
+        self._heard_ns = _market_time_ns(self.message)
+
+
+def _market_time_ns(message: Message) -> int:
+    """When the market was as `message` says; 0: it is not of the market."""
+    if isinstance(message, Bar):
+        return message.ts_close_ns
+    return message.ts_event_ns if isinstance(message, Quote | Trade) else 0

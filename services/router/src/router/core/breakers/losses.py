@@ -52,6 +52,10 @@ class Losses:
         """Some strategy has breakers of its own, whose profit is measured at the latest prices."""
         return bool(self._strategies)
 
+    def watch(self, strategy_id: str) -> bool:
+        """Whether a breaker on the strategy's orders looks at money; "": one on anybody's."""
+        return BOOK in self._scopes or (strategy_id in self._scopes if strategy_id else bool(self._scopes))
+
     def valued(self, marked: EquityMarked) -> list[Change]:
         """The account has been valued."""
         changes = self._measure_book(marked) if BOOK in self._scopes else []

@@ -13,6 +13,7 @@ from barque.calendars import calendar
 from barque.instruments import Instrument
 from router.config import RouterConfig
 from router.core.breakers.board import BOOK, SECOND_NS, Board, Change
+from router.core.hours import open_since
 from router.core.state import RouterState
 
 
@@ -54,19 +55,7 @@ class Staleness:
                 continue
             mark = state.marks.get(symbol)
             heard_ns = asked_ns if mark is None else max(asked_ns, mark.ts_event_ns)
-            open_ns = _open_since(instrument, heard_ns, state.now_ns)
+            open_ns = open_since(calendar(instrument.calendar), heard_ns, state.now_ns)
             if open_ns is not None:
                 silent[symbol] = open_ns
         return silent
-
-
-def _open_since(instrument: Instrument, heard_ns: int, now_ns: int) -> int | None:
-    """`heard_ns`, or when the market opened last if that was later; None while it is closed."""
-    hours = calendar(instrument.calendar)
-    if not hours.is_open(now_ns):
-        return None
-    closes_ns = hours.next_close(heard_ns)
-    if hours.is_open(heard_ns) and (closes_ns is None or closes_ns > now_ns):
-        return heard_ns
-    session = hours.trading_day_until(now_ns)
-    return heard_ns if session is None else max(heard_ns, session.open_ns)

@@ -15,7 +15,7 @@ from barque.messages import RejectReason
 from barque.money import MissingPrice
 from router.core.amounts import UNVALUED
 from router.core.checks.proposal import Proposal
-from router.core.exposure import open_quantities, worst_by_symbol
+from router.core.exposure import held_by_symbol, open_quantities, worst_by_symbol
 from router.core.prices import Prices
 from router.core.refusal import Refusal, figure
 from router.core.state import ZERO, RouterState
@@ -63,12 +63,8 @@ class Scope:
                     net[symbol] = net.get(symbol, ZERO) + quantity
         return self._worth(net, margin=False)
 
-    def held_margin(self, state: RouterState) -> Decimal:
-        """Margin of the positions as they are; raises `MissingPrice`."""
-        held: dict[str, Decimal] = {}
-        for by_symbol in state.positions.values():
-            for symbol, quantity in by_symbol.items():
-                held[symbol] = held.get(symbol, ZERO) + abs(quantity)
+    def margin(self, held: Mapping[str, Decimal]) -> Decimal:
+        """Margin of so many contracts by symbol; raises `MissingPrice`."""
         return self._worth(held, margin=True)
 
     def _worth(self, quantities: Mapping[str, Decimal], margin: bool) -> Decimal:
@@ -156,7 +152,8 @@ class MarginUse:
 
 @dataclass(frozen=True, slots=True)
 class BuyingPower:
-    """`max_buying_power_use_fraction`: what open orders and the new one may tie up."""
+    """`max_buying_power_use_fraction`: what open orders and the new one may tie up. What has traded since the broker said its
+    figure has used it up, or given it back."""
 
     most: Decimal
     scope: Scope
@@ -169,10 +166,11 @@ class BuyingPower:
             return _no_equity("max_buying_power_use_fraction")
         scope = self.scope
         try:
-            held = scope.held_margin(state)
-            needed = scope.gross(proposal, state, margin=True) - held
+            needed = scope.gross(proposal, state, margin=True) - scope.margin(held_by_symbol(state, scope.strategy_id))
+            held = scope.margin(held_by_symbol(state))
             if state.broker is not None:
-                power = scope.prices.to_base(state.broker.buying_power, state.broker.currency)
+                said = scope.prices.to_base(state.broker.buying_power, state.broker.currency)
+                power = said - (held - scope.margin(state.broker_held))
             else:
                 power = equity.equity - held
         except MissingPrice as missing:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from barque.calendars import Calendar
 from barque.messages import RejectReason, SubmitOrder
 from router.core.checks.proposal import Proposal
+from router.core.hours import open_since
 from router.core.prices import Prices
 from router.core.refusal import Refusal, figure
 from router.core.state import RouterState
@@ -64,10 +65,15 @@ class StaleData:
 
     after_ns: int
     after_s: Decimal
+    hours: Calendar | None = None
+    """Only time in which the market was open counts; None: all does."""
 
     def __call__(self, proposal: Proposal, state: RouterState) -> Refusal | None:
         mark = state.marks.get(proposal.order.symbol)
         age_ns = state.now_ns - mark.ts_event_ns if mark is not None else None
+        if mark is not None and self.hours is not None:
+            since_ns = open_since(self.hours, mark.ts_event_ns, state.now_ns)
+            age_ns = 0 if since_ns is None else state.now_ns - since_ns
         if age_ns is not None and age_ns <= self.after_ns:
             return None
         age = "none" if age_ns is None else figure(Decimal(age_ns) / 1_000_000_000)

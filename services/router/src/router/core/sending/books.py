@@ -399,7 +399,8 @@ def _conclude(
         return
     if state.report_due or confirmed or notes:
         _report(desk, confirmed, notes)
-    if state.report_due or books.account != state.account:
+    every_ns = ns(desk.config.reconciliation.every_s)
+    if state.report_due or books.account != state.account or asked_ns - state.account_ns >= every_ns:
         _say_account(desk, books)
     if state.report_due:
         _say_positions(desk, books)
@@ -421,12 +422,20 @@ def _report(desk: Desk, confirmed: list[Difference], notes: list[str]) -> None:
         ts_event_ns=desk.state.now_ns,
         severity=severity,
         discrepancies=(*notes, *(each.text for each in confirmed)),
+        policy=_done(desk, confirmed),
     )
     desk.tell(Topic.PORTFOLIO, report)
 
 
+def _done(desk: Desk, confirmed: list[Difference]) -> str:
+    """What follows from the worst difference; that the book is halted comes before all else."""
+    policies = [_policy(desk, each) for each in sorted(confirmed, key=lambda each: each.severity)]
+    return "halt_and_alert" if "halt_and_alert" in policies else policies[0] if policies else ""
+
+
 def _say_account(desk: Desk, books: Books) -> None:
     account = desk.state.account = books.account
+    desk.state.account_ns = desk.state.now_ns
     snapshot = AccountSnapshot(
         account=desk.config.account,
         ts_event_ns=desk.state.now_ns,

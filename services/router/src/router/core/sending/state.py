@@ -156,6 +156,8 @@ class SendingState(msgspec.Struct, kw_only=True):
     """Of the last execution, by symbol."""
     account: VenueAccount | None = None
     """The broker's figures as they were said last."""
+    account_ns: int = 0
+    """When they were said last."""
     cash_offset: dict[str, Decimal] | None = None
     """The broker's cash less our ledger's when the book was opened; None: the two have not been seen together."""
     movements: dict[str, None] | None = None
