@@ -14,7 +14,7 @@ REPORT = ReconciliationReport(account="paper", ts_event_ns=T0, severity="critica
 
 
 def a_router() -> RouterNode:
-    return RouterNode(RouterConfig(), [eurusd()], ["s1"], "wall")
+    return RouterNode(RouterConfig(), [eurusd()], ["s1"], "feed")  # its wishes are of 2014
 
 
 async def test_the_halt_is_in_force_with_the_commit_that_says_it_and_outlives_the_process(bus: RedisBus) -> None:

@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from barque.bus.memory import MemoryRunner
 from barque.messages import (
@@ -16,6 +17,7 @@ from barque.messages import (
     Flatten,
     Halt,
     OrderRejected,
+    ReconciliationReport,
     RejectReason,
     Resume,
     Signal,
@@ -166,12 +168,17 @@ def fall_silent(book: Book) -> None:
 
 
 def differ(book: Book) -> None:
-    """A contract has come from nowhere; two looks at the broker's books agree on that."""
+    """A sender reports what it stops for. Two looks at the broker's books that agree on a contract from nowhere are no reason,
+    for this one's policy is that we are right."""
     book.world.surprises += 1
     book.broker.moved["EURUSD"] = D(1)
     for _ in range(2):
         book.world.do_ask(CHANCE)
         book.wait(6)
+    (report,) = book.said(Topic.PORTFOLIO, ReconciliationReport)[-1:]
+    assert (report.severity, report.policy, book.changes()) == ("critical", "sync_to_local", [])
+    book.world.streams.publish([(Topic.PORTFOLIO, replace(report, policy="halt_and_alert"))])
+    book.rest()
 
 
 COOL: dict[str, Any] = {"cool_down_s": 30, "on_trip": "refuse"}
