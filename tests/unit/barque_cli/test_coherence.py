@@ -47,6 +47,11 @@ account = "paper"
 
 [gateway]
 token_file = "token"
+
+[[portfolio.accounts]]
+name = "paper"
+currency = "USD"
+starting_cash = "1"
 """
 AT_A_BROKER = """
 [sender]
@@ -109,6 +114,17 @@ def test_the_sound_file_is_taken(tmp_path: Path) -> None:
             "[gateway]",
             AT_A_BROKER + ACCOUNT + "[gateway]",
             "orders go to 'paper', and [sender] trades '5001'; set account = \"5001\"",
+        ),
+        (
+            "[gateway]",
+            "[portfolio]\nequity_interval_s = 300\n[gateway]",
+            "valued every 300 s, nothing is opened on a valuation",
+        ),
+        ('[router]\naccount = "paper"', '[router]\naccount = "paper"\nmax_equity_age_s = 60', "older than 60 s; set it to"),
+        (
+            'name = "paper"',
+            'name = "papre"',
+            "'paper' of [router] has no entry, so its equity is never known and nothing is opened",
         ),
         ("[gateway]", AT_A_BROKER + "[gateway]", "'portfolio.accounts': '5001' of [sender] has no entry"),
     ],

@@ -53,7 +53,14 @@ class Supply:
 def faults(raw: Mapping[str, Any]) -> list[str]:
     """Everything that cannot work; empty: nothing is known to."""
     common = load_common(raw)
-    return [*_secrets(raw), *_accounts(raw), *_symbols(raw, common), *_feeds(raw), *_unheard(raw, common)]
+    return [
+        *_secrets(raw),
+        *_accounts(raw),
+        *_valuations(raw, common),
+        *_symbols(raw, common),
+        *_feeds(raw),
+        *_unheard(raw, common),
+    ]
 
 
 def _secrets(raw: Mapping[str, Any]) -> Iterator[str]:
@@ -91,6 +98,25 @@ def _accounts(raw: Mapping[str, Any]) -> Iterator[str]:
         yield (
             f"key 'portfolio.accounts': '{sender.account}' of [sender] has no entry, so its equity is never known; add "
             f'[[portfolio.accounts]] with name = "{sender.account}", currency and starting_cash'
+        )
+
+
+def _valuations(raw: Mapping[str, Any], common: CommonConfig) -> Iterator[str]:
+    """On a wall clock nothing is opened on an old valuation, nor on none."""
+    router = load_section(raw, "router", RouterConfig).on(common.book.clock)
+    portfolio = load_section(raw, "portfolio", PortfolioConfig)
+    if not router.max_equity_age_s:
+        return
+    if portfolio.equity_interval_s >= router.max_equity_age_s:
+        yield (
+            f"key 'router.max_equity_age_s': the account is valued every {portfolio.equity_interval_s} s, nothing is opened on "
+            f"a valuation older than {router.max_equity_age_s} s; set it to more than portfolio.equity_interval_s"
+        )
+    drawdown, known = router.breakers.drawdown, [account.name for account in portfolio.accounts]
+    if "sender" not in raw and drawdown.enabled and router.account not in known:
+        yield (
+            f"key 'portfolio.accounts': '{router.account}' of [router] has no entry, so its equity is never known and nothing is "
+            f'opened; add [[portfolio.accounts]] with name = "{router.account}", currency and starting_cash'
         )
 
 
