@@ -253,7 +253,7 @@ def test_a_limit_that_cannot_be_set_raises_an_alert() -> None:
         ({"limit": "max_positon", "value": "1"}, "did you mean 'max_position'"),
         ({"limit": "max_position", "value": "lots"}, "'lots' is no limit"),
         ({"limit": "max_position", "value": "-1"}, "'-1' is no limit"),
-        ({"limit": "max_position", "value": ""}, "'' is no limit; give a number that is not negative, or the word none"),
+        ({"limit": "max_position", "value": ""}, "'' is no limit; give a number that is not negative, or the word none, which"),
         ({"limit": "max_position", "value": " "}, "' ' is no limit"),
         ({"limit": "max_position", "value": "1", "symbol": "EURUDS"}, "did you mean 'EURUSD'"),
         ({"limit": "max_position", "value": "1", "strategy_id": "s3"}, "there is no strategy 's3'"),
