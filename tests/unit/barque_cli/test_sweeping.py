@@ -59,7 +59,7 @@ def test_a_sweep_is_shown_best_first_with_what_was_refused(tmp_path: Path) -> No
     profits = [record.metric("net_profit") or 0.0 for record in found.records[:2]]
     assert lines[0].split()[:4] == ["sma.fast", "sma.slow", "net", "profit"]
     assert [line.split()[2] for line in lines[1:3]] == [f"{p:,.2f}" for p in sorted(profits, reverse=True)]
-    assert "2 refused, the first with sma.fast=30, sma.slow=9" in lines[3]
+    assert "2 refused, the first with sma.fast=30, sma.slow=9" in lines[4]
     assert max(map(len, lines[:3])) <= 80
 
 

@@ -5,8 +5,12 @@ In:   results.   Out: tables.   Not:  figures of its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
+from functools import partial
+from itertools import accumulate
+from typing import NamedTuple
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -19,27 +23,46 @@ from barque_backtest.sweep import Record, best_of
 from barque_backtest.sweep_report import SHOWN, iso, short, shown, written
 from barque_backtest.walk_forward import WalkForward
 
-MOST_COLUMNS = 6
 TOP = 20
-FIGURE_WIDTH = 15
+GAP = 2
+"""Spaces between columns."""
+NONE = "–"
+
+
+class Column(NamedTuple):
+    """A column of figures. Numbers are never cut: what does not fit is left out, and that is said."""
+
+    name: str
+    cells: Sequence[str]
+    left: bool = False
+
+    @property
+    def width(self) -> int:
+        """In characters, the space to the next one included."""
+        return max(cell_len(text) for text in (self.name, *self.cells)) + GAP
+
+
+def fitting(columns: Sequence[Column], width: int) -> int:
+    """How many of them, the first ones, fit; the first always does."""
+    ends = accumulate(column.width for column in columns)
+    return max(1, sum(end - GAP <= width for end in ends))
 
 
 def show_result(console: Console, result: Result) -> None:
     """The figures of the account and of its strategies."""
-    columns = [("account", result.total)]
+    of = [("account", result.total)]
     if len(result.strategies) > 1:
-        columns += [(figures.name, figures) for figures in result.strategies]
-    table = Table(box=None, padding=(0, 2), header_style="dim")
-    table.add_column(f"in {result.currency}")
-    for name, _ in columns[:MOST_COLUMNS]:
-        table.add_column(escape(name), justify="right")
-    for group in figure_rows([figures for _, figures in columns[:MOST_COLUMNS]]):
-        for name, values in group:
-            table.add_row(name, *values)
-        table.add_section()
-    console.print(table)
-    if len(columns) > MOST_COLUMNS:
-        console.print(f"[dim]{len(columns) - MOST_COLUMNS} more strategies in the report[/dim]")
+        of += [(figures.name, figures) for figures in result.strategies]
+    groups = figure_rows([figures for _, figures in of])
+    rows = [row for group in groups for row in group]
+    names = Column(f"in {result.currency}", [name for name, _ in rows], left=True)
+    columns = [Column(name, [values[place] for _, values in rows]) for place, (name, _) in enumerate(of)]
+    count = fitting(columns, console.width - names.width)
+    ends = set(accumulate(len(group) for group in groups))
+    console.print(_table([names, *columns[:count]], ends))
+    if more := len(columns) - count:
+        word = "strategy" if more == 1 else "strategies"
+        console.print(f"[dim]{more} more {word} in the report (--report FOLDER) and with --json[/dim]", soft_wrap=True)
     refused = len(result.run.rejections)
     if refused:
         console.print(f"{refused:,} signals were refused; the first: {escape(result.run.rejections[0].detail)}", soft_wrap=True)
@@ -50,16 +73,12 @@ def show_result(console: Console, result: Result) -> None:
 def show_sweep(console: Console, records: Sequence[Record], axes: Sequence[Axis], metric: str) -> None:
     """The best runs, as many figures as fit, and how many runs were refused or failed."""
     best = best_of(records, metric)
-    table = _table([short(axis.name) for axis in axes])
-    figures = [metric, *(name for name in SHOWN if name != metric)]
-    room = console.width - sum(max(len(short(axis.name)), 6) + 2 for axis in axes)
-    figures = figures[: max(1, room // FIGURE_WIDTH)]
-    for name in figures:
-        table.add_column(name.replace("_", " "), justify="right", no_wrap=True)
-    for record in best[:TOP]:
-        values = [escape(written(record.parameters[axis.name])) for axis in axes]
-        table.add_row(*values, *(shown(name, record.metric(name)) for name in figures))
-    console.print(table)
+    axis_columns = [Column(short(axis.name), [_value(axis.name, record) for record in best[:TOP]], left=True) for axis in axes]
+    figures = [
+        Column(name.replace("_", " "), [_figure(name, record) for record in best[:TOP]])
+        for name in (metric, *(name for name in SHOWN if name != metric))
+    ]
+    _show_columns(console, axis_columns, figures)
     if len(best) > TOP:
         console.print(f"[dim]the best {TOP} of {len(best):,}[/dim]")
     for status, word in (("invalid", "refused"), ("failed", "failed")):
@@ -72,19 +91,22 @@ def show_sweep(console: Console, records: Sequence[Record], axes: Sequence[Axis]
 
 def show_walk(console: Console, walked: WalkForward, axes: Sequence[Axis], metric: str) -> None:
     """The windows, and the tests together."""
-    table = _table(["tested from", *(short(axis.name) for axis in axes)])
+    folds = walked.folds
+    begins = Column("tested from", [iso(fold.window.test.from_ns)[:16].replace("T", " ") for fold in folds], left=True)
     others = [name for name in ("net_profit", "trades") if name != metric]
-    for name in ("trained", "tested", *others):
-        table.add_column(name.replace("_", " "), justify="right", no_wrap=True)
-    for fold in walked.folds:
-        begins = iso(fold.window.test.from_ns)[:16].replace("T", " ")
-        if fold.train is None or fold.test is None:
-            table.add_row(begins, *("–" for _ in range(len(axes) + 2 + len(others))))
-            continue
-        chosen = (escape(written(fold.train.parameters[axis.name])) for axis in axes)
-        figures = [(metric, fold.train), (metric, fold.test), *((name, fold.test) for name in others)]
-        table.add_row(begins, *chosen, *(shown(name, record.metric(name)) for name, record in figures))
-    console.print(table)
+
+    def column(name: str, text: Callable[[Record], str], of: str, left: bool = False) -> Column:
+        pairs = [(fold.train, fold.test) for fold in folds]
+        records = [train if of == "train" else test if train is not None else None for train, test in pairs]
+        return Column(name, [NONE if record is None else text(record) for record in records], left)
+
+    axis_columns = [column(short(axis.name), partial(_value, axis.name), "train", left=True) for axis in axes]
+    figures = [
+        column("trained", partial(_figure, metric), "train"),
+        column("tested", partial(_figure, metric), "test"),
+        *(column(name.replace("_", " "), partial(_figure, name), "test") for name in others),
+    ]
+    _show_columns(console, [begins, *axis_columns], figures)
     console.print(f"[dim]trained, tested: {metric.replace('_', ' ')}[/dim]")
     if walked.statistics is None:
         console.print("[yellow]no test was made: no training run has the figure[/yellow]")
@@ -93,10 +115,32 @@ def show_walk(console: Console, walked: WalkForward, axes: Sequence[Axis], metri
     console.print(f"[bold]out of sample[/bold]: {figures_of_all}", soft_wrap=True)
 
 
-def _table(names: Sequence[str]) -> Table:
-    table = Table(box=None, padding=(0, 1), header_style="dim")
-    for name in names:
-        table.add_column(escape(name), no_wrap=True)
+def _value(name: str, record: Record) -> str:
+    return written(record.parameters[name])
+
+
+def _figure(name: str, record: Record) -> str:
+    return shown(name, record.metric(name))
+
+
+def _show_columns(console: Console, given: Sequence[Column], figures: Sequence[Column]) -> None:
+    """What was given, then as many figures as fit beside it; where that is too wide for one figure, less of what was given."""
+    room = console.width - figures[0].width
+    kept = given[: fitting(given, room)] if given else given
+    shown_figures = figures[: fitting(figures, console.width - sum(column.width for column in kept))]
+    console.print(_table([*kept, *shown_figures], set()))
+    out = [column.name for column in (*given[len(kept) :], *figures[len(shown_figures) :])]
+    if out:
+        console.print(f"[dim]too wide for this terminal, and in --json and --out: {escape(', '.join(out))}[/dim]", soft_wrap=True)
+
+
+def _table(columns: Sequence[Column], sections: Container[int]) -> Table:
+    """`sections`: so many rows are above a gap."""
+    table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="dim")
+    for column in columns:
+        table.add_column(escape(column.name), justify="left" if column.left else "right", overflow="fold")
+    for number, cells in enumerate(zip(*(column.cells for column in columns), strict=True), 1):
+        table.add_row(*map(escape, cells), end_section=number in sections)
     return table
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from barque.bus.redis_bus import RedisBus
 from barque.config import load_common, load_section
@@ -61,13 +60,13 @@ def archived_ticks(root: Path) -> Ticks:
 
 
 def show(console: Console, story: Story) -> None:
-    """Print it."""
-    table = Table(box=None, padding=(0, 2), title=f"{story.kind} {story.id}", title_justify="left")
-    for column in ("", "when it happened, UTC", "published after", "id", "what"):
-        table.add_column(column, overflow="fold")
+    """Print it. An id has a line of its own that is never broken, so that it can be copied and asked about."""
+    console.print(f"[italic]{story.kind} {escape(story.id)}[/italic]", soft_wrap=True)
+    width = max((len(step.stage) for step in story.steps), default=0)
     for step in story.steps:
-        after = f"{(step.published_ns - step.ts_event_ns) / 1e6:,.1f} ms" if step.published_ns else "-"
-        table.add_row(step.stage, iso(step.ts_event_ns), after, escape(step.id), escape(step.text))
-    console.print(table)
+        after = f"  published after {(step.published_ns - step.ts_event_ns) / 1e6:,.1f} ms" if step.published_ns else ""
+        console.print(f"[bold]{step.stage:<{width}}[/bold]  {iso(step.ts_event_ns)}[dim]{after}[/dim]", soft_wrap=True)
+        for line in (step.id, step.text):
+            console.print(f"{'':{width}}  {escape(line)}", soft_wrap=True)
     for each in story.missing:
-        console.print(f"[yellow]not known:[/yellow] {escape(each)}")
+        console.print(f"[yellow]not known:[/yellow] {escape(each)}", soft_wrap=True)
