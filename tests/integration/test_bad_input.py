@@ -220,6 +220,7 @@ def test_a_service_with_a_bad_configuration_ends_with_one_clear_line_and_code_2(
     [
         (("config", "check"), "did you mean 'clock'?"),
         (("halt",), "did you mean 'clock'?"),
+        (("config", "check", "none.toml"), "none.toml does not exist"),
         (("bars", "no.csv", "--symbol", "EURUSD"), "no.csv does not exist"),
         (("status", "--config", "none.toml"), "none.toml does not exist"),
     ],
@@ -234,6 +235,20 @@ def test_the_command_with_a_bad_configuration_ends_with_one_clear_line_and_code_
     (told,) = answer.stderr.splitlines()
     assert told.startswith("barque: ")
     assert line in told
+
+
+def test_a_folder_without_anything_of_an_archive_has_nothing_to_check(tmp_path: Path) -> None:
+    answer = barque("data", "check", "--archive", tmp_path)
+    assert answer.returncode == 2
+    assert "has nothing to check" in answer.stderr
+
+
+@pytest.mark.parametrize("option", [("--port", "99999"), ("--for", "-3")])
+def test_a_demo_that_cannot_be_is_refused_before_anything_is_started(tmp_path: Path, option: tuple[str, str]) -> None:
+    answer = barque("demo", *option, "--folder", tmp_path / "demo")
+    assert answer.returncode == 2
+    assert option[0] in answer.stderr
+    assert not (tmp_path / "demo").exists()
 
 
 @pytest.mark.parametrize(

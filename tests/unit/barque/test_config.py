@@ -233,3 +233,17 @@ def test_a_symbol_without_an_instrument_names_the_nearest(tmp_path: Path) -> Non
     assert config.instrument("EURUSD").currency == "USD"
     with pytest.raises(ConfigError, match=r"symbol 'EURUDS' has no \[\[instruments\]\] entry; did you mean 'EURUSD'\?"):
         config.instrument("EURUDS")
+
+
+def test_the_section_of_an_installed_broker_is_known_and_left_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path, "[mybroker]\nport = 1")
+    with pytest.raises(ConfigError, match="unknown section 'mybroker'"):
+        read_file(path, {})
+    package = tmp_path / "site" / "mybroker-1.0.dist-info"
+    package.mkdir(parents=True)
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: mybroker\nVersion: 1.0\n")
+    (package / "entry_points.txt").write_text("[barque.venues]\nmybroker = mybroker.venue:open_venue\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    assert read_file(path, {})["mybroker"] == {"port": 1}
+    with pytest.raises(ConfigError, match="unknown section 'mybrokr'; did you mean 'mybroker'"):
+        read_file(write(tmp_path, "[mybrokr]\nport = 1"), {})

@@ -64,6 +64,20 @@ def test_a_child_that_ends_by_itself_is_started_again_and_its_output_is_kept(sup
     assert not child.given_up
 
 
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('{"event": "service_failed", "reason": "key \'gateway.port\': 8000 is taken"}', "key 'gateway.port': 8000 is taken"),
+        ('{"event": "service_started"}', "service_started"),
+        ("ModuleNotFoundError: no module", "ModuleNotFoundError: no module"),
+        ("[1]", "[1]"),
+    ],
+)
+def test_why_a_child_ended_is_said_in_the_words_of_its_log_alone(tmp_path: Path, line: str, reason: str) -> None:
+    (tmp_path / "log").write_text(f"before\n{line}\n")
+    assert Child("it", (), tmp_path / "log").reason() == reason
+
+
 @pytest.mark.parametrize("code", [2, 3, 4])
 def test_a_child_that_ends_for_good_is_left_alone(supervisor: Supervisor, tmp_path: Path, code: int) -> None:
     child = start(supervisor, tmp_path, f"print('why'); raise SystemExit({code})")

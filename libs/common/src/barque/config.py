@@ -3,6 +3,7 @@
 In:   TOML, then `BARQUE__SECTION__KEY=value` from the environment, then `*_file` keys for secrets.
 Out:  frozen structs. Not: defaults for secrets, unknown keys, a second reading.
 
+A section may also have the name of an installed broker (an entry point of `barque.venues`): that is its adapter's own.
 Every service declares its own section as a `msgspec.Struct` and calls `load(path, section=Type)`; sections of other
 services are known by name and left alone, so one file serves all. Errors name the key and the nearest valid one.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar, get_args
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -156,9 +158,11 @@ def read_file(path: Path, environment: Mapping[str, str]) -> dict[str, Any]:
     for name, value in sorted(environment.items()):
         if name.startswith("BARQUE__"):
             _override(raw, name, value)
-    for key in raw:
-        if key not in SECTIONS:
-            raise ConfigError(f"{path}: unknown section '{key}'; {nearest(key, list(SECTIONS))}")
+    unknown = [key for key in raw if key not in SECTIONS]
+    venues = [point.name for point in entry_points(group="barque.venues")] if unknown else []
+    for key in unknown:
+        if key not in venues:
+            raise ConfigError(f"{path}: unknown section '{key}'; {nearest(key, [*SECTIONS, *venues])}")
     _resolve_paths(raw, path.parent.resolve())
     return raw
 

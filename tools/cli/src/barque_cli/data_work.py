@@ -295,6 +295,8 @@ def check_all(root: Path, symbol: str, config: Path, calendar: str, gap_min: flo
     if calendar:
         calendar_of(calendar)
     series = _chosen(archive, symbol)
+    if not series:
+        raise ConfigError(f"{root} has nothing to check; see `barque data import --help`")
     reports = []
     with _progress("checking") as progress:
         for number, each in enumerate(series):

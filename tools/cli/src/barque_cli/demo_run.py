@@ -159,7 +159,7 @@ async def _watch_async(
 def _raise_given_up(system: System) -> None:
     for child in system.supervisor.children:
         if child.given_up:
-            raise BarqueError(f"{child.name} ended for good: {child.last_line()} (log: {child.log_path})")
+            raise BarqueError(f"{child.name} ended for good: {child.reason()} (log: {child.log_path})")
 
 
 async def _result(figures: summary.Summary, system: System, seconds: float) -> dict[str, Any]:

@@ -109,7 +109,8 @@ async def _clock(session: Session) -> Finding:
         return Finding("clock", False, str(error))
     skew_s = there.timestamp() - time.time()
     within = abs(skew_s) < SKEW_S
-    return Finding("clock", within, f"{skew_s:+.0f} s from ours" + ("" if within else "; run NTP on both machines"))
+    said = "less than a second from ours" if abs(skew_s) < 1 else f"{skew_s:+.0f} s from ours"
+    return Finding("clock", within, said + ("" if within else "; run NTP on both machines"))
 
 
 async def _account(session: Session, link: Link) -> list[Finding]:

@@ -83,10 +83,10 @@ def _price_type(text: str) -> PriceType:
 
 @app.command()
 def demo(
-    seconds: Annotated[float | None, typer.Option("--for", help="End after so many seconds.")] = None,
+    seconds: Annotated[float | None, typer.Option("--for", min=0, help="End after so many seconds.")] = None,
     headless: Annotated[bool, typer.Option("--headless", help="No live summary.")] = False,
     as_json: JsonOption = False,
-    port: Annotated[int, typer.Option(help="The page's port; 0: any free one.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="The page's port; 0: any free one.")] = 8000,
     folder: Annotated[Path, typer.Option(help="Where data and logs go; what an earlier demo left there is removed.")] = Path(
         ".barque/demo"
     ),
@@ -504,11 +504,15 @@ def new_strategy(
 
 
 @config_app.command("check")
-def config_check(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+def config_check(
+    file: Annotated[Path | None, typer.Argument(help="The configuration file; as --config.", show_default=False)] = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
     """Print the effective configuration, secrets masked, or say what is wrong with it."""
     from barque_cli import checks
 
-    effective = checks.effective(config, os.environ)
+    effective = checks.effective(file or config, os.environ)
     if as_json:
         print(json.dumps(effective, indent=2, default=str))
     else:

@@ -6,6 +6,7 @@ Not:  killing by name, restarting what ended for good (configuration, our own bu
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -50,6 +51,17 @@ class Child:
         except OSError:
             return ""
         return lines[-1] if lines else ""
+
+    def reason(self) -> str:
+        """What it said last, for people: of a line of its log the reason alone."""
+        line = self.last_line()
+        try:
+            said = json.loads(line)
+        except ValueError:
+            return line
+        if not isinstance(said, dict):
+            return line
+        return str(said.get("reason") or said.get("error") or said.get("event") or line)
 
 
 class Supervisor:

@@ -123,7 +123,7 @@ class System:
             go_on()
             for child in self.supervisor.children:
                 if child.given_up:
-                    raise BusUnavailable(f"{child.name} ended: {child.last_line()} (log: {child.log_path})")
+                    raise BusUnavailable(f"{child.name} ended: {child.reason()} (log: {child.log_path})")
                 if child.name in waiting:
                     reason = readiness(child.health_port)
                     if reason:
