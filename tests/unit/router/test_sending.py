@@ -122,9 +122,106 @@ def test_an_order_that_opens_does_not_wait_for_ever_and_one_that_closes_does() -
     sending = Sending(max_wait_s=10)
     sending.tell(an_order(), an_order(order_id="o2", closes=True))
     assert sending.wait(9) == []
-    (refused,) = sending.wait(1)
+    refused, alert = sending.wait(1)
     assert (refused.order_id, refused.reason) == ("o1", RejectReason.EXPIRED)
+    assert (alert.name, alert.severity) == ("exit_waits", "critical")
+    assert "o2" in alert.text
+    assert "no session with the broker" in alert.text
     assert sending.state_of("o2") == "NEW"
+    assert sending.wait(1) == []  # told once
+    sending.connect()
+    assert sent(sending) == ["o2"]
+
+
+def test_an_order_that_was_decided_while_nobody_read_opens_nothing_hours_later_and_still_closes() -> None:
+    sending = connected()
+    sending.wait(3 * 3600)
+    sending.answer()
+    said = sending.tell(an_order(ts_event_ns=T0), an_order(order_id="o2", closes=True, ts_event_ns=T0))
+    (refused,) = of_kind(OrderRejected, said)
+    assert (refused.order_id, refused.reason) == ("o1", RejectReason.EXPIRED)
+    assert "10800 s ago" in refused.detail
+    assert [alert.name for alert in of_kind(Alert, said)] == ["exit_waits"]
+    assert sent(sending) == ["o2"]
+
+
+def test_a_bracket_that_was_decided_hours_ago_does_not_leave() -> None:
+    for native in (True, False):
+        sending = Sending(capabilities(brackets=native, oco=native))
+        sending.connect()
+        sending.wait(3 * 3600)
+        sending.answer()
+        sending.tell(*a_bracket("b"))
+        assert sent(sending) == []
+        assert [sending.state_of(order_id) for order_id in ("b", "b-tp", "b-sl")] == ["REJECTED", "CANCELLED", "CANCELLED"]
+
+
+def test_an_order_that_closes_is_tried_for_ever_at_longer_intervals_and_a_person_is_told() -> None:
+    sending = connected(max_wait_s=10_000)
+    sending.luck = ["not_sent"] * 8
+    sending.tell(an_order(order_id="x", side="sell", closes=True))
+    times = [0]
+    for second in range(1, 200):
+        if "x" not in sending.broker.orders:
+            before = len(sent(sending))
+            sending.wait(1)
+            times += [second] * (len(sent(sending)) - before)
+    assert times == [0, 1, 3, 7, 15, 31, 61, 91, 121]
+    assert sending.broker.open_ids() == ["x"]
+    (alert,) = [m for m in of_kind(Alert, sending.said) if m.name == "exit_waits"]
+    assert "could not be sent 5 times: no route" in alert.text
+
+
+# -- trades of others -------------------------------------------------------------------------------------------------
+
+
+def with_position(**section: Any) -> Sending:
+    """A strategy holds ten contracts."""
+    sending = connected(**section)
+    sending.tell(an_order(quantity=D(10)))
+    sending.deliver()
+    sending.broker.trade("o1", D(10))
+    sending.deliver()
+    return sending
+
+
+def test_a_trade_of_others_against_what_strategies_hold_is_critical_and_told_once_for_all_its_parts() -> None:
+    sending = with_position()
+    for part in (4, 6):
+        sending.broker.execute("", "sell", D(part))
+    (alert,) = of_kind(Alert, sending.deliver())
+    assert (alert.name, alert.severity) == ("external_trade", "critical")
+    assert "sell 4 EURUSD" in alert.text
+    assert "against the 10 contracts" in alert.text
+    sending.wait(60)
+    sending.broker.execute("", "sell", D(1))
+    (again,) = of_kind(Alert, sending.deliver())
+    assert "the account has -1 now" in again.text
+
+
+@pytest.mark.parametrize(("symbol", "side"), [("EURUSD", "buy"), ("USDJPY", "sell")])
+def test_a_trade_of_others_that_takes_nothing_from_a_strategy_is_no_alert(symbol: str, side: str) -> None:
+    sending = with_position()
+    sending.broker.execute("", side, D(4), symbol=symbol)
+    assert of_kind(Alert, sending.deliver()) == []
+
+
+def test_what_a_strategy_has_closed_itself_is_nothing_that_others_could_take() -> None:
+    sending = with_position()
+    sending.tell(an_order(order_id="o2", side="sell", quantity=D(10), closes=True))
+    sending.deliver()
+    sending.broker.trade("o2", D(10))
+    sending.deliver()
+    sending.broker.execute("", "sell", D(4))
+    assert of_kind(Alert, sending.deliver()) == []
+
+
+def test_what_is_taken_over_at_the_opening_is_no_trade_of_others() -> None:
+    sending = Sending()
+    sending.broker.execute("", "sell", D(4))
+    sending.broker.pending.clear()
+    assert of_kind(Alert, sending.connect() + sending.deliver()) == []
+    assert sending.positions() == {"EURUSD": D(-4)}
 
 
 def test_while_the_broker_takes_no_orders_they_wait_and_a_person_is_told() -> None:

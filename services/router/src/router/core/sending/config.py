@@ -48,7 +48,7 @@ class SendingConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     expected_alert_after_s: float = 1_800.0
     """The same where the broker restarts at that hour."""
     max_wait_s: float = 300.0
-    """An order that opens and could not leave for so long never will."""
+    """An order that opens and has not left so long after it was decided never will. Of one that closes a person is told."""
     max_requests_per_s: float = 20.0
     burst: int = 5
     """Requests that may leave at once."""

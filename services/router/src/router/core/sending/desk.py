@@ -141,14 +141,11 @@ class Desk:
             for old in list(islice(state.executions, SLACK)):
                 state.forgotten_ns = max(state.forgotten_ns, state.executions.pop(old).ts_event_ns)
 
-    def move_position(self, symbol: str, signed: Decimal) -> None:
-        """The account has `signed` contracts more."""
-        positions = self.state.positions
-        quantity = positions.get(symbol, Decimal(0)) + signed
-        if quantity:
-            positions[symbol] = quantity
-        else:
-            positions.pop(symbol, None)
+    def move_position(self, symbol: str, signed: Decimal, by_order: bool) -> None:
+        """The account has `signed` contracts more. `by_order`: a strategy's order has brought them."""
+        if by_order:
+            _add(self.state.by_orders, symbol, signed)
+        _add(self.state.positions, symbol, signed)
 
     # -- the books ---------------------------------------------------------------------------------------------------
 
@@ -180,6 +177,14 @@ class Desk:
 
 def _are_twins(one: SubmitOrder, other: SubmitOrder) -> bool:
     return one.parent_id is not None and one.parent_id == other.parent_id and one.order_id != other.order_id
+
+
+def _add(held: dict[str, Decimal], symbol: str, signed: Decimal) -> None:
+    quantity = held.get(symbol, ZERO) + signed
+    if quantity:
+        held[symbol] = quantity
+    else:
+        held.pop(symbol, None)
 
 
 def _remember(window: dict[str, T], key: str, value: T, size: int) -> None:

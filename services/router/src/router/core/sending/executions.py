@@ -25,6 +25,8 @@ from router.core.sending.state import ZERO, Booked, Finished, LiveOrder, is_whol
 
 EXTERNAL = "external"
 """Strategy of whatever was not done by an order of ours."""
+INTRUDED_AGAIN_NS = 60_000_000_000
+"""Of trades of others in a symbol people are told no more often."""
 
 
 def execute(desk: Desk, execution: VenueExecution) -> bool:
@@ -122,8 +124,12 @@ def _add_commission(desk: Desk, execution: VenueExecution, known: Booked) -> Non
 def _book(desk: Desk, execution: VenueExecution, change: Decimal, corrects: str) -> None:
     """Say the fill, and move what follows by `change` signed contracts."""
     state = desk.state
+    known = state.orders.get(execution.order_id) or state.finished.get(execution.order_id)
+    owner = known.order.strategy_id if known is not None else execution.strategy_id or EXTERNAL
     if change:
-        desk.move_position(execution.symbol, change)
+        desk.move_position(execution.symbol, change, owner != EXTERNAL)
+        if known is None and owner == EXTERNAL:
+            _warn_intruded(desk, execution, change)
     state.prices[execution.symbol] = execution.price
     contracts = change if execution.side == "buy" else -change
     live = state.orders.get(execution.order_id)
@@ -134,12 +140,29 @@ def _book(desk: Desk, execution: VenueExecution, change: Decimal, corrects: str)
         live.filled += contracts
         _cut_siblings(desk, live.order.oco_group, live.order.order_id, contracts)
     leaves = max(live.order.quantity - live.filled, ZERO) if live is not None else ZERO
-    known = live or finished
     if known is None:
         _cut_exits(desk, execution, contracts)
     _say(desk, execution, corrects, known.order if known is not None else None, leaves)
     if live is not None and contracts:
         desk.move(live, OrderEvent.FILLED if is_whole(live) else OrderEvent.PART_FILLED)
+
+
+def _warn_intruded(desk: Desk, execution: VenueExecution, change: Decimal) -> None:
+    """Somebody, or the broker, has taken away what a strategy believes to hold, and the strategy is not told. Each part of such a trade is not told anew."""
+    state, symbol = desk.state, execution.symbol
+    held = state.by_orders.get(symbol, ZERO)
+    told_ns = state.intruded.get(symbol, 0)
+    if held * change >= 0 or (told_ns and state.now_ns - told_ns < INTRUDED_AGAIN_NS):
+        return
+    state.intruded[symbol] = state.now_ns
+    side, quantity = ("buy" if change > 0 else "sell"), abs(change).normalize()
+    text = (
+        f"{desk.config.account}: {side} {quantity:f} {symbol} was executed by no order of ours ({execution.exec_id}), against "
+        f"the {held.normalize():f} contracts that strategies hold by theirs; the account has "
+        f"{state.positions.get(symbol, ZERO).normalize():f} now. A strategy that closes what it believes to hold would open the "
+        f"opposite: `barque strategy stop` it, look at the account, then `barque flatten`"
+    )
+    desk.alert("external_trade", "critical", text)
 
 
 def _late(desk: Desk, finished: Finished, contracts: Decimal) -> LiveOrder | None:

@@ -23,7 +23,7 @@ from router.core.sending.requests import say_modified
 from router.core.sending.state import ZERO, Doubted, Finished, LiveOrder
 
 MOST_FAILURES = 5
-"""So often in a row a request may be refused before a person is told and it is given up."""
+"""So often in a row a request may fail before a person is told. It is then given up, but for an order that closes."""
 
 
 def settle(desk: Desk) -> None:
@@ -71,6 +71,22 @@ def exposed(desk: Desk, order: SubmitOrder, left: Decimal) -> Decimal:
 def warn_unprotected(desk: Desk, live: LiveOrder, why: str) -> None:
     """A position has lost an exit."""
     _say_unprotected(desk, live.order, exposed(desk, live.order, live.keep - live.filled), why)
+
+
+def warn_waits(desk: Desk, live: LiveOrder, why: str) -> None:
+    """What closes is never given up, and somebody is told once that it waits."""
+    if live.told:
+        return
+    live.told = True
+    if protects(desk, live):
+        warn_unprotected(desk, live, why)
+        return
+    order = live.order
+    text = (
+        f"{desk.config.account}: order {order.order_id} ({order.side} {order.quantity.normalize():f} {order.symbol}), which "
+        f"closes, has not left: {why}. It leaves as soon as it can. Before you close by hand, `barque halt`: that withdraws it"
+    )
+    desk.alert("exit_waits", "critical", text)
 
 
 def doubt(desk: Desk, live: LiveOrder, why: str) -> None:

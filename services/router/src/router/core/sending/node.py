@@ -131,17 +131,7 @@ class SendingNode:
     @property
     def waits_for(self) -> str:
         """Why no order may leave now; empty: it may."""
-        state = self._desk.state
-        if not state.connected:
-            return f"there is no session with the broker: {state.lost.detail}"
-        if state.disabled:
-            return f"the broker takes no orders: {state.disabled}"
-        if state.blocked:
-            return "the broker's books and ours differ; see the reconciliation report"
-        if state.ready:
-            return ""
-        trouble = f": {state.books_detail}" if state.books_detail else ""
-        return f"the broker's books are being compared with ours{trouble}"
+        return session.hindrance(self._desk.state)
 
     def snapshot(self) -> bytes:
         """The whole state as MessagePack."""

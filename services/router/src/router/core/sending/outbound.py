@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from barque.messages import OrderExpired, RejectReason, SubmitOrder
 from router.core.lifecycle import WORKING, OrderEvent, OrderState
-from router.core.sending import exits, requests
+from router.core.sending import exits, requests, session
 from router.core.sending.config import NS, ns
 from router.core.sending.desk import Desk
 from router.core.sending.effects import Change, Send, Withdraw
@@ -96,7 +96,7 @@ def _drop(desk: Desk) -> None:
         if live.state is not OrderState.NEW:
             continue
         order = live.order
-        waited = state.now_ns - live.since_ns
+        waited = state.now_ns - order.ts_event_ns  # what nobody read while this process was down has waited too
         is_exit = order.parent_id is not None
         if order.valid_until_ns is not None and order.valid_until_ns <= state.now_ns:
             if exits.protects(desk, live):
@@ -109,8 +109,13 @@ def _drop(desk: Desk) -> None:
             requests.reject(desk, live, RejectReason.HALTED, "the book was halted before it had left")
         elif (stop := desk.stop(order)) is not None:
             requests.reject(desk, live, *stop)
-        elif not order.closes and waited >= ns(desk.config.max_wait_s):
-            requests.reject(desk, live, RejectReason.EXPIRED, f"it could not leave for {desk.config.max_wait_s:g} s")
+        elif waited < ns(desk.config.max_wait_s):
+            continue
+        elif order.closes:
+            exits.warn_waits(desk, live, f"it has waited for {waited // NS} s: {session.hindrance(state) or 'its turn is next'}")
+        else:
+            waits = f"it was decided {waited // NS} s ago and may leave for {desk.config.max_wait_s:g} s"
+            requests.reject(desk, live, RejectReason.EXPIRED, waits)
 
 
 def _warn_waiting(desk: Desk, live: LiveOrder) -> None:

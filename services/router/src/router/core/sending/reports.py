@@ -30,6 +30,8 @@ from router.core.sending.state import ZERO, LiveOrder, NoSession, is_whole
 
 RETRY_NS = NS
 """A request that failed is not repeated before."""
+LONGEST_RETRY_NS = 30 * NS
+"""What closes is tried again and again, at longer and longer intervals up to this."""
 
 
 def accepted(desk: Desk, event: Accepted) -> None:
@@ -46,6 +48,8 @@ def accepted(desk: Desk, event: Accepted) -> None:
 def hold(desk: Desk, live: LiveOrder, venue_order_id: str, at_ns: int) -> None:
     """The broker has shown that it holds the order; said once, and again after it was UNKNOWN."""
     live.venue_order_id = venue_order_id or live.venue_order_id
+    if live.state in (OrderState.SENDING, OrderState.UNKNOWN):
+        live.failures, live.wait_until_ns = 0, 0  # they were of sending it
     desk.state.refused.pop(live.order.symbol, None)
     if not live.accepted or live.state is OrderState.UNKNOWN:
         live.accepted = True
@@ -252,13 +256,16 @@ def _back(desk: Desk, live: LiveOrder, detail: str) -> None:
     if live.cancel is not None:
         requests.end_unsent(desk, live, "cancelled as asked; it had not left")
         return
+    is_exit = live.order.parent_id is not None
+    if is_exit or live.order.closes:
+        live.wait_until_ns = desk.state.now_ns + min(RETRY_NS << min(live.failures - 1, 10), LONGEST_RETRY_NS)
     if live.failures < exits.MOST_FAILURES:
         return
-    if exits.protects(desk, live):
-        if live.failures == exits.MOST_FAILURES:
-            exits.warn_unprotected(desk, live, f"it could not be sent: {detail}")
-        return
-    requests.reject(desk, live, RejectReason.VENUE, f"it could not be sent {live.failures} times: {detail}")
+    why = f"it could not be sent {live.failures} times: {detail}"
+    if not is_exit and not live.order.closes:
+        requests.reject(desk, live, RejectReason.VENUE, why)
+    elif exits.protects(desk, live) or not is_exit:  # an exit whose entry has not filled has nothing to close yet
+        exits.warn_waits(desk, live, why)
 
 
 def _say_rejected(desk: Desk, live: LiveOrder, event: Rejected) -> None:

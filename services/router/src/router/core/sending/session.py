@@ -20,6 +20,20 @@ def lose(state: SendingState, event: Disconnected) -> None:
     state.lost = NoSession(detail=event.detail, trouble="safe_mode" if safe else event.trouble, expected=event.expected)
 
 
+def hindrance(state: SendingState) -> str:
+    """Why no order may leave now; empty: it may."""
+    if not state.connected:
+        return f"there is no session with the broker: {state.lost.detail}"
+    if state.disabled:
+        return f"the broker takes no orders: {state.disabled}"
+    if state.blocked:
+        return "the broker's books and ours differ; see the reconciliation report"
+    if state.ready:
+        return ""
+    trouble = f": {state.books_detail}" if state.books_detail else ""
+    return f"the broker's books are being compared with ours{trouble}"
+
+
 def watch(desk: Desk) -> None:
     """Tell people where the session's trouble has changed."""
     state = desk.state

@@ -55,6 +55,8 @@ class LiveOrder(msgspec.Struct, kw_only=True):
     alerted: bool = False
     noted: bool = False
     """People know that it waits at the broker."""
+    told: bool = False
+    """People know that it waits here."""
     resent: bool = False
     again: bool = False
     """It is to be sent once more when this transaction is released."""
@@ -152,6 +154,10 @@ class SendingState(msgspec.Struct, kw_only=True):
     """Executions up to here that are not in the window have been booked long ago."""
     positions: dict[str, Decimal] = {}
     """Signed contracts of the account by symbol; none is zero."""
+    by_orders: dict[str, Decimal] = {}
+    """Of these, what orders of strategies have brought; none is zero."""
+    intruded: dict[str, int] = {}
+    """Symbols in which others have traded against that, with the time at which people were told last."""
     prices: dict[str, Decimal] = {}
     """Of the last execution, by symbol."""
     account: VenueAccount | None = None
