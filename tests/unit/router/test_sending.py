@@ -6,9 +6,11 @@ from decimal import Decimal
 from itertools import permutations
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
+from barque.config import load_section
 from barque.errors import ConfigError
 from barque.messages import (
     Alert,
@@ -30,8 +32,12 @@ from barque.messages import (
     Resume,
 )
 from barque.venue import Accepted, Connected, Disconnected, Ended, Executed, Rejected, RequestRefused, TradingDisabled
+from router.core.lifecycle import OrderEvent
+from router.core.sending.config import SendingConfig
+from router.core.sending.desk import Desk
 from router.core.sending.effects import AskBooks, Change, Send, Withdraw
 from router.core.sending.events import ReconcileAsked
+from router.core.sending.state import LiveOrder
 from tests.support.builders import NS, T0, an_order
 from tests.support.routing import command, of_kind
 from tests.support.sending import Sending, a_bracket, a_sender, capabilities
@@ -170,6 +176,59 @@ def test_an_order_that_closes_is_tried_for_ever_at_longer_intervals_and_a_person
     assert sending.broker.open_ids() == ["x"]
     (alert,) = [m for m in of_kind(Alert, sending.said) if m.name == "exit_waits"]
     assert "could not be sent 5 times: no route" in alert.text
+
+
+# -- orders that have ended --------------------------------------------------------------------------------------------
+
+
+def test_for_ten_minutes_a_late_fill_is_its_strategy_s_however_many_orders_came_since() -> None:
+    sending = connected(max_requests_per_s=1000, burst=1000)
+    sending.tell(an_order(order_id="first", order_type="limit", limit_price=D("1.2")))
+    sending.deliver()
+    sending.tell(request(CancelOrder, "first"))
+    sending.deliver()
+    orders = [an_order(order_id=f"o{n}") for n in range(140)]
+    sending.tell(*orders)
+    for order in orders:
+        sending.broker.trade(order.order_id, D(1))
+    sending.deliver()
+    sending.wait(599)
+    sending.answer()
+    sending.broker.execute("first", "buy", D(1))
+    (fill,) = of_kind(Fill, sending.deliver())
+    assert (fill.strategy_id, len(sending.state()["finished"])) == ("s1", 141)
+    sending.wait(1)
+    sending.answer()
+    sending.tell(an_order(order_id="last", ts_event_ns=sending.now_ns))
+    sending.broker.trade("last", D(1))
+    sending.deliver()
+    assert sending.state_of("first") == ""
+    assert sending.state_of("last") == "FILLED"
+
+
+def test_the_orders_that_have_ended_are_a_megabyte_at_the_most() -> None:
+    desk = Desk(load_section({"sender": {"account": "paper", "venue": "model"}}, "sender", SendingConfig), capabilities(), "s")
+    said = {"reason": "fast crossed slow", "checks": ("max_position: 7 of 100",) * 12}
+    for n in range(5000):
+        order = an_order(order_id=f"{n:020x}", cause="sma-eurusd/12345/0", root="1798765432101-0", account="DU1234567", **said)
+        live = LiveOrder(order=order, keep=order.quantity, filled=D(1))
+        desk.state.orders[order.order_id] = live
+        desk.move(live, OrderEvent.FILLED)
+    assert next(iter(desk.state.finished)) == f"{5000 - 4096:020x}"
+    assert len(desk.state.finished) == 4096
+    assert len(msgspec.msgpack.encode(desk.state)) < 1_100_000
+
+
+def test_a_state_of_before_is_read_with_the_orders_that_had_ended() -> None:
+    sending = connected()
+    old = sending.state()
+    order = msgspec.to_builtins(an_order(order_id="old", checks=("max_position",)), builtin_types=(D,))
+    old["finished"]["old"] = {"order": order, "state": "FILLED", "filled": D(1), "ended_ns": T0, "number": 3}
+    assert order["type"] == "SubmitOrder"
+    sending.node.restore(msgspec.msgpack.encode(old))
+    assert sending.state_of("old") == "FILLED"
+    sending.tell(an_order(order_id="old"))
+    assert sent(sending) == []
 
 
 # -- trades of others -------------------------------------------------------------------------------------------------

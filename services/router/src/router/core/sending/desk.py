@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 from itertools import chain, islice
-from typing import Any, TypeVar
+from typing import Any
+
+from msgspec.structs import asdict
 
 from barque.messages import Alert, Message, ModifyRejected, OrderUnknown, RejectReason, SubmitOrder, Topic
 from barque.messages.control import Severity
@@ -18,9 +20,20 @@ from barque.venue import Capabilities
 from router.core.lifecycle import FINAL, OrderEvent, OrderState, after
 from router.core.sending.config import SendingConfig, ns
 from router.core.sending.effects import AskBooks, Effect
-from router.core.sending.state import EXECUTIONS_WINDOW, FINISHED_WINDOW, SLACK, ZERO, Booked, Finished, LiveOrder, SendingState
+from router.core.sending.state import (
+    EXECUTIONS_WINDOW,
+    FINISHED_LEAST,
+    FINISHED_MOST,
+    FINISHED_NS,
+    SLACK,
+    ZERO,
+    Booked,
+    EndedOrder,
+    Finished,
+    LiveOrder,
+    SendingState,
+)
 
-T = TypeVar("T")
 _ABOUT = ("order_id", "cause", "root", "strategy_id", "account", "symbol")
 OVERLAP_NS = 60_000_000_000
 """Executions are asked for from so long before the last good look at the books."""
@@ -84,7 +97,7 @@ class Desk:
 
     def revive(self, finished: Finished) -> LiveOrder:
         """An order that was thought to have ended without a trade is at the broker after all."""
-        order = finished.order
+        order = SubmitOrder(**asdict(finished.order))
         live = LiveOrder(order=order, keep=order.quantity, state=finished.state, number=finished.number)
         live.at_venue = order.quantity
         del self.state.finished[order.order_id]
@@ -120,9 +133,10 @@ class Desk:
     def _finish(self, live: LiveOrder) -> None:
         state, order = self.state, live.order
         state.orders.pop(order.order_id, None)
-        ended = Finished(order=order, state=live.state, filled=live.filled, ended_ns=state.now_ns, number=live.number)
+        terms = EndedOrder(**asdict(order) | {"reason": "", "checks": ()})
+        ended = Finished(order=terms, state=live.state, filled=live.filled, ended_ns=state.now_ns, number=live.number)
         self.ended.append(ended)
-        _remember(state.finished, order.order_id, ended, FINISHED_WINDOW)
+        self._remember(ended)
         if live.change is not None and not live.own_change:
             detail = f"order {order.order_id} has ended; nothing of it was changed"
             self.say(ModifyRejected, live.change, reason=RejectReason.UNKNOWN_ORDER, detail=detail)
@@ -130,6 +144,16 @@ class Desk:
             missing = order.quantity - live.filled
             for child in self.children_of(order.order_id):
                 child.keep -= missing
+
+    def _remember(self, ended: Finished) -> None:
+        """The oldest leave the window: what is many and old, or too many."""
+        window, now_ns = self.state.finished, self.state.now_ns
+        window[ended.order.order_id] = ended
+        while len(window) > FINISHED_LEAST:
+            oldest = next(iter(window))
+            if len(window) <= FINISHED_MOST and now_ns - window[oldest].ended_ns < FINISHED_NS:
+                break
+            del window[oldest]
 
     # -- executions --------------------------------------------------------------------------------------------------
 
@@ -185,9 +209,3 @@ def _add(held: dict[str, Decimal], symbol: str, signed: Decimal) -> None:
         held[symbol] = quantity
     else:
         held.pop(symbol, None)
-
-
-def _remember(window: dict[str, T], key: str, value: T, size: int) -> None:
-    window[key] = value
-    if len(window) > size:
-        del window[next(iter(window))]

@@ -15,7 +15,15 @@ from barque.venue import SessionTrouble, VenueAccount
 from router.core.lifecycle import OrderState
 
 ZERO = Decimal(0)
-FINISHED_WINDOW = 128
+FINISHED_NS = 600_000_000_000
+"""An order that has ended is known for so long: a broker may report late what it has executed of it …"""
+FINISHED_LEAST = 128
+FINISHED_MOST = 4096
+"""… but no more of them than this, and no fewer than the former. Of an order that has left this window a fill is `external`.
+
+A transaction writes the whole state: 255 bytes of each, 32 kB at the least and 1 MB at the most, which takes 1.4 ms to encode.
+The most are there after ten minutes of seven orders a second.
+"""
 EXECUTIONS_WINDOW = 1024
 SLACK = 64
 
@@ -73,10 +81,14 @@ def is_whole(live: LiveOrder) -> bool:
     return live.filled >= max(live.order.quantity + to_come, live.at_venue)
 
 
+class EndedOrder(SubmitOrder, frozen=True, kw_only=True, omit_defaults=True, tag=False):
+    """An order without what its router said for people: these are most of its bytes."""
+
+
 class Finished(msgspec.Struct, kw_only=True, omit_defaults=True):
     """An order that has ended: enough to book what is reported late."""
 
-    order: SubmitOrder
+    order: EndedOrder
     state: OrderState
     filled: Decimal
     ended_ns: int
