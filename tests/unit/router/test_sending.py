@@ -265,6 +265,14 @@ def test_a_trade_of_others_that_takes_nothing_from_a_strategy_is_no_alert(symbol
     assert of_kind(Alert, sending.deliver()) == []
 
 
+def test_a_trade_of_others_that_is_booked_to_the_strategy_itself_is_no_alert() -> None:
+    sending = with_position()
+    closed = sending.broker.execute("", "sell", D(4))
+    sending.broker.pending.clear()
+    (fill,) = sending.tell(Executed(execution=replace(closed, strategy_id="s1")))
+    assert (fill.strategy_id, sending.state()["by_orders"]) == ("s1", {"EURUSD": "6"})
+
+
 def test_what_a_strategy_has_closed_itself_is_nothing_that_others_could_take() -> None:
     sending = with_position()
     sending.tell(an_order(order_id="o2", side="sell", quantity=D(10), closes=True))

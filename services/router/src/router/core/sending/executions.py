@@ -148,7 +148,8 @@ def _book(desk: Desk, execution: VenueExecution, change: Decimal, corrects: str)
 
 
 def _warn_intruded(desk: Desk, execution: VenueExecution, change: Decimal) -> None:
-    """Somebody, or the broker, has taken away what a strategy believes to hold, and the strategy is not told. Each part of such a trade is not told anew."""
+    """Somebody, or the broker, has taken away what a strategy believes to hold, and it is not told. Each part of such a trade is
+    not told anew."""
     state, symbol = desk.state, execution.symbol
     held = state.by_orders.get(symbol, ZERO)
     told_ns = state.intruded.get(symbol, 0)
