@@ -78,8 +78,8 @@ async def there(tmp_path: Path) -> AsyncIterator[AtTheBroker]:
         await broker.stop()
 
 
-def change(order: SubmitOrder, shrinks: bool, **terms: Any) -> Change:
-    return Change(request=ModifyOrder(order_id=order.order_id, **ABOUT, **terms), order=order, number=1, shrinks=shrinks)
+def change(order: SubmitOrder, under_halt: bool, **terms: Any) -> Change:
+    return Change(request=ModifyOrder(order_id=order.order_id, **ABOUT, **terms), order=order, number=1, under_halt=under_halt)
 
 
 async def test_under_a_halt_no_new_order_and_no_growing_change_leaves_but_cancels_and_smaller_orders_do(
@@ -90,13 +90,13 @@ async def test_under_a_halt_no_new_order_and_no_growing_change_leaves_but_cancel
     await there.until(lambda: len(there.at_broker()) == 2)
     held = await there.send(
         Send(orders=((replace(ORDER, order_id="o3"), 3),)),
-        change(ORDER, shrinks=False, quantity=D(5)),
-        change(ORDER, shrinks=False, limit_price=D("1.25")),
+        change(ORDER, under_halt=False, quantity=D(5)),
+        change(ORDER, under_halt=False, limit_price=D("1.25")),
         halted=True,
     )
     assert [(event.order_ids, event.request) for event in held] == [(("o3",), "submit"), (("o1",), "modify"), (("o1",), "modify")]
     assert {event.detail for event in held} == {"the book was halted before it left"}
     withdraw = Withdraw(request=CancelOrder(order_id="o2", **ABOUT), number=2)
-    assert await there.send(change(ORDER, shrinks=True, quantity=D(3)), withdraw, halted=True) == []
+    assert await there.send(change(ORDER, under_halt=True, quantity=D(3)), withdraw, halted=True) == []
     await there.until(lambda: set(there.at_broker().values()) == {D(3)})
     assert there.broker.submissions() == {"o1": 1, "o2": 1}

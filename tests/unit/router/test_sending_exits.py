@@ -229,6 +229,17 @@ def test_under_a_halt_exits_still_shrink() -> None:
     assert at_broker(sending) == {"b-tp": D(7), "b-sl": D(7)}
 
 
+def test_under_a_halt_exits_still_grow_with_what_their_entry_fills_for_that_opens_nothing() -> None:
+    sending = with_entry(10)
+    sending.broker.trade("b", D(4))
+    settled(sending)
+    sending.tell(command(Halt))
+    sending.broker.trade("b", D(6))
+    settled(sending)
+    assert at_broker(sending) == {"b-tp": D(10), "b-sl": D(10)}
+    assert sending.positions() == {"EURUSD": D(10)}
+
+
 def test_where_an_exit_cannot_be_placed_its_entry_does_not_leave_either() -> None:
     sending = Sending(capabilities(order_types=("limit",)))
     sending.connect()

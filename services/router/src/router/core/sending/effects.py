@@ -32,8 +32,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     request: ModifyOrder
     order: SubmitOrder
     number: int
-    shrinks: bool
-    """It only takes contracts away, so it leaves under a halt too."""
+    under_halt: bool
+    """It opens nothing and leaves under a halt too: it only takes contracts away, or makes an exit as large as its position."""
 
 
 class AskBooks(msgspec.Struct, frozen=True, kw_only=True):

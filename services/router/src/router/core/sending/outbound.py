@@ -142,21 +142,23 @@ def _cancels(desk: Desk) -> None:
 
 
 def _changes(desk: Desk) -> None:
-    """Under a halt only what lowers a quantity leaves, and while a breaker is open nothing that could open more."""
+    """Under a halt only what lowers a quantity leaves, or lets an exit follow its position; while a breaker is open, nothing that
+    could open more."""
     state = desk.state
     for live in list(state.orders.values()):
         request = live.change
         if request is None or live.cancel is not None or live.state not in WORKING or live.wait_until_ns > state.now_ns:
             continue
         if live.own_change:
-            shrinks = request.quantity is not None and request.quantity < live.at_venue
+            # An exit is made as large as its position, or smaller: once the books have been compared either opens nothing.
+            under_halt = state.ready or (request.quantity is not None and request.quantity < live.at_venue)
         else:
-            shrinks = requests.only_shrinks(live.order, request)
-            if not shrinks and not state.halted and (stop := desk.stop(live.order)) is not None:
+            under_halt = requests.only_shrinks(live.order, request)
+            if not under_halt and not state.halted and (stop := desk.stop(live.order)) is not None:
                 live.change = None
                 requests.refuse_change(desk, request, *stop)
                 continue
-        if (state.halted or not state.ready) and not shrinks:
+        if (state.halted or not state.ready) and not under_halt:
             continue
         if not _take(desk, 1):
             return
@@ -165,7 +167,7 @@ def _changes(desk: Desk) -> None:
             request = replace(request, quantity=max(exits.wanted(desk, live) + grows, live.filled))
         live.asked_quantity = live.at_venue if request.quantity is None else request.quantity
         order = replace(live.order, quantity=live.at_venue)
-        desk.effects.append(Change(request=request, order=order, number=live.number, shrinks=shrinks))
+        desk.effects.append(Change(request=request, order=order, number=live.number, under_halt=under_halt))
         desk.move(live, OrderEvent.MODIFY_ASKED)
         live.since_ns = state.now_ns
 

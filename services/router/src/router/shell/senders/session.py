@@ -190,7 +190,7 @@ class VenueSession:
 
     def _held_back(self, request: Request, halted: bool) -> str:
         """Why it does not leave; empty: it does."""
-        if halted and not isinstance(request, Withdraw) and not (isinstance(request, Change) and request.shrinks):
+        if halted and not isinstance(request, Withdraw) and not (isinstance(request, Change) and request.under_halt):
             return "the book was halted before it left"
         if isinstance(request, Send) and not self.may_send():
             return "requests before it took too long"
