@@ -57,7 +57,10 @@ def test_the_figures_are_drawn_until_the_end(tmp_path: Path) -> None:
         assert words in terminal.text
 
 
-@pytest.mark.parametrize("moment", ["starting Postgres", "starting router", "barbuilder is ready"])
+@pytest.mark.parametrize(
+    "moment",
+    ["starting router", *(pytest.param(when, marks=pytest.mark.slow) for when in ("starting Postgres", "barbuilder is ready"))],
+)
 def test_ctrl_c_while_it_starts_ends_it_at_once(moment: str, tmp_path: Path) -> None:
     terminal = Terminal("demo", "--port", "0", "--folder", str(tmp_path / "demo"))
     terminal.until(lambda: moment in terminal.text)

@@ -497,7 +497,11 @@ def test_what_passes_is_in_order_and_what_does_not_is_said(
 @pytest.mark.parametrize("suffix", ["csv", "csv.gz", "parquet"])
 def test_three_times_the_rows_take_no_more_memory(suffix: str, tmp_path: Path) -> None:
     short, long = (_peak_bytes(tmp_path / f"q.{suffix}", rows) for rows in (400_000, 1_200_000))
-    assert long < 2 * short
+    assert long < 2 * short + READ_AHEAD
+
+
+READ_AHEAD = 6_000_000
+"""Bytes by which two readings of a file may differ: Arrow's threads read ahead. The longer one has six times that."""
 
 
 def _peak_bytes(path: Path, count: int) -> int:
