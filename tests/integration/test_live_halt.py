@@ -109,10 +109,11 @@ async def test_nothing_leaves_after_any_of_many_halts(live: LiveProcess) -> None
 
 
 async def frozen(live: LiveProcess, times: int) -> None:
-    """Freeze the sender among its orders until another has taken over; then let it go on."""
+    """Freeze the sender among its orders until another has taken over; then let it go on. What has waited meanwhile is worked off
+    before the next time."""
     luck = random.Random(times)
-    async with orders_without_end(live):
-        for _ in range(times):
+    for _ in range(times):
+        async with orders_without_end(live):
             before = arrived(live)
             await live.until(lambda before=before: arrived(live) > before, "orders to flow")  # type: ignore[misc]
             await asyncio.sleep(luck.uniform(0, 0.05))
@@ -128,8 +129,8 @@ async def frozen(live: LiveProcess, times: int) -> None:
             assert live.simulator.sessions == sessions, "the one that was frozen does not leave the session to the other"
             old.kill()
             await asyncio.to_thread(old.wait, 10)
-    live.sent_once()
-    await live.settled()
+        live.sent_once()
+        await live.settled()
 
 
 async def test_a_sender_that_was_frozen_past_its_lease_sends_nothing_when_it_wakes(live: LiveProcess) -> None:
