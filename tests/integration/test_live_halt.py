@@ -48,8 +48,10 @@ def arrived(live: LiveProcess) -> int:
 async def orders_without_end(live: LiveProcess) -> AsyncIterator[None]:
     """The router asks for some hundred orders a second, whatever happens."""
 
+    enough = asyncio.Event()
+
     async def pump() -> None:
-        while True:
+        while not enough.is_set():
             await live.orders(*(live.an_order(valid_until_ns=time.time_ns() + 60_000_000_000) for _ in range(5)))
             await asyncio.sleep(0.02)
 
@@ -57,8 +59,8 @@ async def orders_without_end(live: LiveProcess) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        enough.set()
+        await task
 
 
 async def press(live: LiveProcess, pool: asyncpg.Pool, number: int) -> tuple[int, int, float]:
