@@ -27,7 +27,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 from msgspec.structs import replace
@@ -55,6 +55,7 @@ from router.core.sending.node import SendingNode
 from router.shell.senders.intents import LiveIntents
 from router.shell.senders.session import VenueSession, is_request
 
+T = TypeVar("T")
 LOOK_S = 1.0
 """How often requests to reconcile are looked for, and how long the portfolio is waited for."""
 BUSY_LOOK_S = 3.0
@@ -170,32 +171,31 @@ class LiveSender:
 
     async def _next(self, stop: asyncio.Event) -> list[Entry]:
         """What there is to read; nothing, where Redis is away and the broker has news."""
-        failures = 0
-        while True:
-            try:
-                await self._check_past()
-                return await self._inputs.next(self._row.positions)
-            except BusUnavailable as error:
-                await self._inputs.close()
-                self._away = True
-                if self._venue.news.is_set():
-                    return []
-                await self._wait_for_redis(stop, failures, error)
-                failures += 1
 
-    async def _patiently(self, stop: asyncio.Event, call: Callable[[], Awaitable[object]]) -> None:
-        """What Redis has to be there for: tried again until it is."""
+        async def read() -> list[Entry]:
+            try:
+                return await self._inputs.next(self._row.positions)
+            except BusUnavailable:
+                await self._inputs.close()
+                raise
+
+        return await self._patiently(stop, read, self._venue.news.is_set) or []
+
+    async def _patiently(
+        self, stop: asyncio.Event, call: Callable[[], Awaitable[T]], unless: Callable[[], bool] = lambda: False
+    ) -> T | None:
+        """What Redis has to be there for: tried again until it is, or `unless` says that there is something else to do: None."""
         failures = 0
         while True:
             try:
                 await self._check_past()
-                await call()
+                return await call()
             except BusUnavailable as error:
                 self._away = True
+                if unless():
+                    return None
                 await self._wait_for_redis(stop, failures, error)
                 failures += 1
-            else:
-                return
 
     async def _check_past(self) -> None:
         if self._away:
