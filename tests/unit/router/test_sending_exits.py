@@ -219,6 +219,53 @@ def test_a_halt_keeps_exits_back_says_so_and_lets_them_go_after_the_resume() -> 
     assert at_broker(sending) == {"b-tp": D(10), "b-sl": D(10)}
 
 
+@pytest.mark.parametrize("native", [True, False])
+def test_an_exit_that_comes_under_a_halt_after_its_entry_has_filled_and_ended_is_kept_and_told_of(native: bool) -> None:
+    sending = Sending(capabilities(brackets=native, oco=native))
+    sending.connect()
+    entry, _, stop = a_bracket("b", 10)
+    sending.tell(entry)
+    sending.deliver()
+    sending.broker.trade("b", D(4))
+    settled(sending)
+    sending.tell(withdrawal("b"))
+    settled(sending)
+    assert sending.state_of("b") == "CANCELLED"
+    said = sending.tell(command(Halt), stop, an_order(order_id="o2"))
+    assert [refused.order_id for refused in of_kind(OrderRejected, said)] == ["o2"]
+    (alert,) = of_kind(Alert, said)
+    assert (alert.name, alert.severity) == ("position_unprotected", "critical")
+    assert "4 contracts are without it" in alert.text
+    assert "barque resume" in alert.text
+    assert at_broker(sending) == {}
+    sending.tell(command(Resume, "c2"))
+    assert at_broker(sending) == {"b-sl": D(4)}
+
+
+@pytest.mark.parametrize(("filled", "told"), [(D(0), 0), (D(4), 1)])
+def test_an_exit_that_cannot_be_placed_ends_its_entry_and_is_told_of_where_that_has_filled(filled: Decimal, told: int) -> None:
+    sending = Sending(capabilities(order_types=("limit",)))
+    sending.connect()
+    entry, _, stop = a_bracket("b", 10)
+    sending.tell(entry)
+    sending.deliver()
+    sending.broker.trade("b", filled)
+    settled(sending)
+    said = sending.tell(stop)
+    assert [refused.order_id for refused in of_kind(OrderRejected, said)] == ["b-sl"]
+    assert [alert.name for alert in of_kind(Alert, said)] == ["position_unprotected"] * told
+    assert at_broker(sending) == {}
+
+
+def test_an_exit_of_an_entry_that_is_long_forgotten_is_refused_under_a_halt_and_told_of() -> None:
+    sending = Sending()
+    sending.connect()
+    *_, stop = a_bracket("b", 10)
+    said = sending.tell(command(Halt), stop)
+    assert [refused.reason for refused in of_kind(OrderRejected, said)] == [RejectReason.HALTED]
+    assert [alert.name for alert in of_kind(Alert, said)] == ["position_unprotected"]
+
+
 def test_under_a_halt_exits_still_shrink() -> None:
     sending = with_entry(10)
     sending.broker.trade("b", D(10))

@@ -46,7 +46,7 @@ class RejectReason(StrEnum):
     ORDER_RATE = "order_rate"
     BREAKER = "breaker"
     NOT_SENT = "not_sent"
-    """It never reached the broker: the broker's books, read twice, do not have it."""
+    """It never reached the broker: it could not be sent, or the broker's books, read twice, do not have it."""
 
 
 class _AboutOrder(msgspec.Struct, frozen=True, kw_only=True):

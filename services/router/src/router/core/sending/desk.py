@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec.structs import asdict
 
-from barque.messages import Alert, Message, ModifyRejected, OrderUnknown, RejectReason, SubmitOrder, Topic
+from barque.messages import Alert, Message, ModifyRejected, OrderModified, OrderUnknown, RejectReason, SubmitOrder, Topic
 from barque.messages.control import Severity
 from barque.node import Output
 from barque.venue import Capabilities
@@ -35,6 +35,8 @@ from router.core.sending.state import (
 )
 
 _ABOUT = ("order_id", "cause", "root", "strategy_id", "account", "symbol")
+TERMS = ("quantity", "limit_price", "stop_price", "trail_amount")
+"""Of an order, those that can be changed."""
 OVERLAP_NS = 60_000_000_000
 """Executions are asked for from so long before the last good look at the books."""
 PRICED_NS = 3_600_000_000_000
@@ -59,6 +61,11 @@ class Desk:
         """Publish a message about `order`, or about a request for one. `at_ns` 0: it happens now."""
         about = {name: getattr(order, name) for name in _ABOUT}
         self.said.append((Topic.FILLS, kind(**about, ts_event_ns=at_ns or self.state.now_ns, **fields)))
+
+    def say_modified(self, live: LiveOrder, about: Any = None, at_ns: int = 0) -> None:
+        """The order's terms are these; `about` is the request that this answers."""
+        terms = {name: getattr(live.order, name) for name in TERMS}
+        self.say(OrderModified, about or live.order, at_ns, **terms)
 
     def tell(self, topic: Topic, message: Message) -> None:
         """Publish a message that is about no order."""

@@ -19,7 +19,6 @@ from router.core.lifecycle import WORKING, OrderEvent, OrderState
 from router.core.orders import cancel_of, modify_of
 from router.core.sending.config import ns
 from router.core.sending.desk import Desk
-from router.core.sending.requests import say_modified
 from router.core.sending.state import ZERO, Doubted, Finished, LiveOrder
 
 MOST_FAILURES = 5
@@ -54,6 +53,12 @@ def wanted(desk: Desk, live: LiveOrder) -> Decimal:
 def protects(desk: Desk, live: LiveOrder) -> bool:
     """True for a bracket's exit that has something to close: its entry has filled, and its twin has not closed all of that."""
     return exposed(desk, live.order, live.keep - live.filled) > 0
+
+
+def may_be_needed(desk: Desk, order: SubmitOrder) -> bool:
+    """An exit whose entry is at work, or has ended with a fill."""
+    parent = desk.parent_of(order)
+    return isinstance(parent, LiveOrder) or (parent is not None and parent.filled > 0)
 
 
 def exposed(desk: Desk, order: SubmitOrder, left: Decimal) -> Decimal:
@@ -144,7 +149,7 @@ def _settle_unsent(desk: Desk, live: LiveOrder) -> None:
         desk.move(live, OrderEvent.CANCELLED)
     elif live.keep != live.order.quantity:
         live.order = replace(live.order, quantity=live.keep)
-        say_modified(desk, live)
+        desk.say_modified(live)
 
 
 def _settle_working(desk: Desk, live: LiveOrder) -> None:
@@ -157,7 +162,7 @@ def _settle_working(desk: Desk, live: LiveOrder) -> None:
     if quantity <= live.filled:
         parent = desk.state.orders.get(live.order.parent_id or "")
         if parent is not None:
-            _end_entry(desk, parent)  # should it fill further first, this one has to be there
+            end_entry(desk, parent)  # should it fill further first, this one has to be there
             return
         wish_cancel(live, desk.state.now_ns)
     elif quantity != live.at_venue:
@@ -168,7 +173,7 @@ def _settle_done(desk: Desk, live: LiveOrder) -> None:
     """The broker's order is whole, and ours is not: it waited for more of its entry."""
     parent = desk.state.orders.get(live.order.parent_id or "")
     if parent is not None:
-        _end_entry(desk, parent)
+        end_entry(desk, parent)
         return
     if live.keep > live.filled:
         warn_unprotected(desk, live, "its part at the broker had filled before its entry filled further")
@@ -177,8 +182,8 @@ def _settle_done(desk: Desk, live: LiveOrder) -> None:
     desk.move(live, OrderEvent.CANCELLED)
 
 
-def _end_entry(desk: Desk, entry: LiveOrder) -> None:
-    """Its exits have closed what it had filled: the price to leave at has been reached."""
+def end_entry(desk: Desk, entry: LiveOrder) -> None:
+    """No more of it is wanted: its exits have closed what it had filled, or one of them cannot be placed."""
     if entry.cancel is None and entry.state is not OrderState.NEW and entry.failures < MOST_FAILURES:
         wish_cancel(entry, desk.state.now_ns)
 

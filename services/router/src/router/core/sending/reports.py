@@ -134,7 +134,7 @@ def modified(desk: Desk, event: Modified) -> None:
         live.failures, live.wait_until_ns = 0, 0
     answers = request if request is not None and not own else None
     if answers is not None or live.order != before:
-        requests.say_modified(desk, live, answers, event.ts_event_ns)
+        desk.say_modified(live, answers, event.ts_event_ns)
     requests.grow_exits(desk, live, before.quantity)
     desk.move(live, OrderEvent.FILLED if whole else OrderEvent.MODIFIED)
 
@@ -263,7 +263,7 @@ def _back(desk: Desk, live: LiveOrder, detail: str) -> None:
         return
     why = f"it could not be sent {live.failures} times: {detail}"
     if not is_exit and not live.order.closes:
-        requests.reject(desk, live, RejectReason.VENUE, why)
+        requests.reject(desk, live, RejectReason.NOT_SENT, why)
     elif exits.protects(desk, live) or not is_exit:  # an exit whose entry has not filled has nothing to close yet
         exits.warn_waits(desk, live, why)
 

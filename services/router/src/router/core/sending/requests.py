@@ -16,16 +16,14 @@ from barque.messages import (
     ModifyOrder,
     ModifyRejected,
     OrderCancelled,
-    OrderModified,
     OrderRejected,
     RejectReason,
     SubmitOrder,
 )
 from router.core.lifecycle import OrderEvent, OrderState
-from router.core.sending.desk import Desk
+from router.core.sending import exits
+from router.core.sending.desk import TERMS, Desk
 from router.core.sending.state import ZERO, Finished, LiveOrder
-
-_TERMS = ("quantity", "limit_price", "stop_price", "trail_amount")
 
 
 def submit(desk: Desk, order: SubmitOrder) -> None:
@@ -42,9 +40,15 @@ def submit(desk: Desk, order: SubmitOrder) -> None:
         if isinstance(parent, Finished) and not desk.capabilities.brackets:
             live.keep -= parent.order.quantity - parent.filled
         return
+    if exits.protects(desk, live):
+        exits.warn_unprotected(desk, live, fault[1])
     reject(desk, live, *fault)
     parent = desk.parent_of(order)
-    if isinstance(parent, LiveOrder) and not parent.has_left:
+    if not isinstance(parent, LiveOrder):
+        return
+    if parent.has_left:
+        exits.end_entry(desk, parent)
+    else:
         reject(desk, parent, fault[0], f"its exit {order.order_id} cannot be placed: {fault[1]}")
 
 
@@ -81,7 +85,7 @@ def modify(desk: Desk, request: ModifyOrder) -> None:
         live.order = changed(live.order, request)
         live.keep += live.order.quantity - before
         grow_exits(desk, live, before)
-        say_modified(desk, live, request)
+        desk.say_modified(live, request)
         return
     live.change, live.own_change, live.failures, live.wait_until_ns = request, False, 0, 0
 
@@ -100,13 +104,7 @@ def only_shrinks(order: SubmitOrder, request: ModifyOrder) -> bool:
 
 def changed(order: SubmitOrder, request: ModifyOrder) -> SubmitOrder:
     """The order with the terms that `request` names."""
-    return replace(order, **{name: value for name in _TERMS if (value := getattr(request, name)) is not None})
-
-
-def say_modified(desk: Desk, live: LiveOrder, about: Any = None, at_ns: int = 0) -> None:
-    """The order's terms are these; `about` is the request that this answers."""
-    terms = {name: getattr(live.order, name) for name in _TERMS}
-    desk.say(OrderModified, about or live.order, at_ns, **terms)
+    return replace(order, **{name: value for name in TERMS if (value := getattr(request, name)) is not None})
 
 
 def grow_exits(desk: Desk, parent: LiveOrder, before: Any) -> None:
@@ -124,7 +122,7 @@ def end_unsent(desk: Desk, live: LiveOrder, detail: str) -> None:
 
 def _fault_of(desk: Desk, order: SubmitOrder) -> tuple[RejectReason, str] | None:
     can, state = desk.capabilities, desk.state
-    if state.halted and order.parent_id not in state.orders:
+    if state.halted and not exits.may_be_needed(desk, order):
         return RejectReason.HALTED, "the book is halted; nothing leaves before `barque resume`"
     if order.order_type not in can.order_types:
         return RejectReason.UNSUPPORTED, f"the broker takes no {order.order_type} orders; it takes {', '.join(can.order_types)}"
