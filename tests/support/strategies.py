@@ -53,3 +53,23 @@ class Stuck(Strategy):
         self.target(bar.symbol, self.state.seen % 2)
         while self.state.seen == self.params.bars:
             pass
+
+
+class Breaks(Strategy):
+    """Buys at its first bar, and raises at a later one."""
+
+    class Params(StrategyParams, frozen=True):
+        at: int = 3
+
+    class State(StrategyState):
+        seen: int = 0
+
+    params: Params
+    state: State
+
+    def on_bar(self, bar: Bar) -> None:
+        self.state.seen += 1
+        if self.state.seen == 1:
+            self.buy(bar.symbol, 1)
+        if self.state.seen == self.params.at:
+            raise ZeroDivisionError("nothing to divide by")

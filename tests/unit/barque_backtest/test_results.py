@@ -8,7 +8,8 @@ from decimal import Decimal
 import pytest
 
 from barque.config import StrategyConfig
-from barque.messages import EquityMarked, Fill, PositionChanged
+from barque.messages import Alert, EquityMarked, Fill, PositionChanged
+from barque_archive.times import iso
 from barque_backtest.results import CANDLES, Result, summarise, to_json
 from barque_backtest.run import BacktestRun, clocks_of
 from portfolio.config import AccountConfig
@@ -158,3 +159,18 @@ def test_a_stopped_run_says_so() -> None:
 
 def _account(currency: str) -> AccountConfig:
     return AccountConfig(name="paper", currency=currency, starting_cash=Decimal(1000))
+
+
+def test_critical_alerts_and_equity_below_zero_are_notes() -> None:
+    """100 bought at 100 with 10,000: a price of 0.01 leaves 1, a commission of 2 takes more."""
+    said = [("strategy_failed", "critical", "a"), ("strategy_notice", "info", "b"), ("strategy_failed", "critical", "c")]
+    alerts = [
+        Alert(name=name, severity=severity, text=text, ts_event_ns=T0 + n * MINUTE, source="strategy.s1")
+        for n, (name, severity, text) in enumerate(said)
+    ]
+    bought = fill(1, "100", "100.00", commission=Decimal(2))
+    result = summarise(a_run([bought], 3, alerts=alerts), [[bars([100.0, 100.0, 0.01])]])
+    assert result.total.end_equity == -1.0
+    assert any(note.startswith("equity came to zero or below") for note in result.notes)
+    assert f"{iso(T0)}: a (1 more like it)" in result.notes
+    assert a_result().notes == []

@@ -49,6 +49,17 @@ def test_each_run_of_a_sweep_is_the_run_alone_and_results_keep_the_order_of_the_
     assert "slow must be more than fast" in found[4].reason
 
 
+def test_a_run_whose_strategy_raised_has_failed_and_is_not_kept(data: Path, tmp_path: Path) -> None:
+    config = a_config()
+    config["strategies"] = [{"id": "b", "strategy": "tests.support.strategies:Breaks", "symbols": ["EURUSD"]}]
+    axes = [parse_axis("strategies.b.params.at=50,1000")]
+    made = [Job(parameters=chosen, config=with_values(config, axes, chosen)) for chosen in combinations(axes)]
+    broken, whole = run_jobs(made, opener(data), store=Store(tmp_path / "out", []))
+    assert (broken.status, broken.statistics, whole.status) == ("failed", None, "ok")
+    assert "strategy 'b' is paused: ZeroDivisionError: nothing to divide by (strategies.py:" in broken.reason
+    assert [path.stem for path in (tmp_path / "out" / "runs").iterdir()] == [whole.key]
+
+
 def test_two_processes_find_what_one_finds(data: Path) -> None:
     assert run_jobs(jobs()[:3], opener(data), processes=2) == run_jobs(jobs()[:3], opener(data))
 

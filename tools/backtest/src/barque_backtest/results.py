@@ -18,8 +18,9 @@ import msgspec
 import numpy as np
 
 from barque.instruments import Instrument
-from barque.messages import Fill
+from barque.messages import Alert, Fill
 from barque_archive.columns import Floats, MarketColumns
+from barque_archive.times import iso
 from barque_backtest.analysis import TOTAL, Analysis, Capital
 from barque_backtest.candles import CandleChart, Candles, Excursions
 from barque_backtest.curves import Curve, Rows, interval_text, step_for
@@ -280,4 +281,18 @@ def _notes(run: BacktestRun, total: Statistics) -> list[str]:
     if run.dead_letters:
         first = run.dead_letters[0]
         notes.append(f"{len(run.dead_letters)} messages could not be handled; the first by {first.node}: {first.reason}")
-    return [*notes, *deaf(run)]
+    if total.max_drawdown is not None and total.max_drawdown >= 1:
+        notes.append("equity came to zero or below: here nobody calls for margin, a broker would have closed the positions")
+    return [*notes, *_alarms(run), *deaf(run)]
+
+
+def _alarms(run: BacktestRun) -> list[str]:
+    """Critical alerts, the first of each kind and source: strategies that failed, breakers that tripped."""
+    found: dict[tuple[str, str], list[Alert]] = {}
+    for alert in run.alerts:
+        if alert.severity == "critical":
+            found.setdefault((alert.name, alert.source), []).append(alert)
+    return [
+        f"{iso(first.ts_event_ns)}: {first.text}{f' ({len(others):,} more like it)' if others else ''}"
+        for first, *others in found.values()
+    ]

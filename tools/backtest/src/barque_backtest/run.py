@@ -119,6 +119,11 @@ class BacktestRun:
         return [request for request in self.requests if type(request) is SubmitOrder]
 
     @property
+    def failures(self) -> list[Alert]:
+        """Strategies that raised or ran too long: from then on they did nothing more."""
+        return [alert for alert in self.alerts if alert.name == "strategy_failed"]
+
+    @property
     def open_positions(self) -> list[PositionChanged]:
         """The last word on each position that is not flat, in order of its first fill."""
         last = {(p.account, p.strategy_id, p.symbol): p for p in self.position_changes}

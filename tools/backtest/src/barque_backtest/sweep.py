@@ -72,7 +72,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     parameters: dict[str, Any]
     status: str
-    """`ok`; `invalid`: the parameters were refused; `failed`: the run ended with an error."""
+    """`ok`; `invalid`: the parameters were refused; `failed`: the run ended with an error, or a strategy of it raised."""
     reason: str = ""
     statistics: Statistics | None = None
     strategies: list[Statistics] = []
@@ -238,6 +238,8 @@ def _run(shelf: Shelf, job: Job) -> Record:
     try:
         sources = shelf.sources(job.config)
         run = run_backtest(job.config, sources, job.span, Watch())
+        if run.failures:
+            return Record(key=job.key, parameters=parameters, status="failed", reason=run.failures[0].text)
         result = summarise(run, blocks(sources, job.span, run.instruments), charts=False, detail=job.with_path)
     except BarqueError as error:
         fault = fault_of(job.config)

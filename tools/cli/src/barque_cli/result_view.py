@@ -81,12 +81,7 @@ def show_sweep(console: Console, records: Sequence[Record], axes: Sequence[Axis]
     _show_columns(console, axis_columns, figures)
     if len(best) > TOP:
         console.print(f"[dim]the best {TOP} of {len(best):,}[/dim]")
-    for status, word in (("invalid", "refused"), ("failed", "failed")):
-        others = [record for record in records if record.status == status]
-        if others:
-            chosen = ", ".join(f"{short(name)}={written(value)}" for name, value in others[0].parameters.items())
-            text = f"[yellow]{len(others):,} {word}[/yellow], the first with {escape(chosen)}: {escape(others[0].reason)}"
-            console.print(text, soft_wrap=True)
+    _show_unfinished(console, records)
 
 
 def show_walk(console: Console, walked: WalkForward, axes: Sequence[Axis], metric: str) -> None:
@@ -108,11 +103,23 @@ def show_walk(console: Console, walked: WalkForward, axes: Sequence[Axis], metri
     ]
     _show_columns(console, [begins, *axis_columns], figures)
     console.print(f"[dim]trained, tested: {metric.replace('_', ' ')}[/dim]")
+    _show_unfinished(console, [*walked.trained, *(fold.test for fold in folds if fold.test is not None)])
     if walked.statistics is None:
-        console.print("[yellow]no test was made: no training run has the figure[/yellow]")
+        text = f"no test was made: no training run has the figure {metric}; take longer stretches, or another --metric"
+        console.print(f"[yellow]{text}[/yellow]", soft_wrap=True)
         return
     figures_of_all = ", ".join(f"{name.replace('_', ' ')} {shown(name, getattr(walked.statistics, name))}" for name in SHOWN)
     console.print(f"[bold]out of sample[/bold]: {figures_of_all}", soft_wrap=True)
+
+
+def _show_unfinished(console: Console, records: Sequence[Record]) -> None:
+    """How many runs were refused or failed, and why the first one."""
+    for status, word in (("invalid", "refused"), ("failed", "failed")):
+        others = [record for record in records if record.status == status]
+        if others:
+            chosen = ", ".join(f"{short(name)}={written(value)}" for name, value in others[0].parameters.items())
+            text = f"[yellow]{len(others):,} {word}[/yellow], the first with {escape(chosen)}: {escape(others[0].reason)}"
+            console.print(text, soft_wrap=True)
 
 
 def _value(name: str, record: Record) -> str:
