@@ -485,7 +485,9 @@ async def test_a_trade_by_hand_is_told_though_nobody_asks_and_our_own_fills_caus
         tws.mishaps.enter_by_hand("EURUSD", "SELL", 30_000)
         await until(lambda: [each for each in trader.of(Executed) if not each.execution.order_id])
         theirs = next(each.execution for each in trader.of(Executed) if not each.execution.order_id)
-    assert (theirs.side, theirs.quantity, theirs.symbol) == ("sell", D("0.3"), "EURUSD")
+        tws.mishaps.liquidate("EURUSD", "SELL", 20_000)
+        await until(lambda: [each for each in trader.of(Executed) if each.execution.liquidation])
+    assert (theirs.side, theirs.quantity, theirs.symbol, theirs.liquidation) == ("sell", D("0.3"), "EURUSD", "")
 
 
 async def test_of_several_accounts_of_a_login_only_ours_is_traded_and_shown() -> None:

@@ -52,6 +52,16 @@ async def test_a_position_that_is_closed_by_hand_was_its_strategys(live: LiveBoo
     assert live.broker.position() == 0
 
 
+async def test_a_stop_out_is_told_and_booked_to_its_strategy(live: LiveBook) -> None:
+    await live.order(quantity=D(3))
+    await live.until(lambda: live.position() == 3, "the entry")
+    (position,) = live.broker.sim.book.positions
+    live.broker.sim.stop_out(position)
+    await live.until(lambda: live.position() == 0, "the stop out")
+    assert [fill.strategy_id for fill in live.fills()] == ["s1", "s1"]
+    assert await live.alerts("position_liquidated") == ["critical"]
+
+
 async def test_the_exits_of_a_position_that_is_closed_by_hand_end_without_an_alarm(live: LiveBook) -> None:
     entry = live.an_order(quantity=D(2))
     leg: dict[str, Any] = {"side": "sell", "quantity": D(2), "parent_id": entry.order_id, "oco_group": entry.order_id}

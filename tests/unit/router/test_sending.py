@@ -848,6 +848,35 @@ def test_what_others_close_of_a_strategys_position_is_booked_to_it_and_its_exits
     assert [type(message).__name__ for message in sending.tell(*ended)] == ["OrderCancelled"] * 2, "and no alert"
 
 
+def test_what_the_broker_closes_by_itself_is_told_once_for_each_order_of_its() -> None:
+    sending = connected()
+    sending.tell(an_order(order_id="e", quantity=D(10)))
+    sending.deliver()
+    sending.broker.trade("e", D(10))
+    sending.deliver()
+    closed = {"position_of": "e", "strategy_id": "s1", "liquidation": "stop out of position 7, [so: 48.1%]"}
+    parts = [replace(sending.broker.execute("", "sell", D(3)), venue_order_id="v9", **closed) for _ in range(2)]
+    said = sending.tell(*(Executed(execution=part) for part in (*parts, parts[0])))
+    assert [fill.quantity for fill in of_kind(Fill, said)] == [D(3), D(3)]
+    (alert,) = of_kind(Alert, said)
+    assert (alert.name, alert.severity) == ("position_liquidated", "critical")
+    for word in (
+        "paper: ",
+        "closed sell 3 EURUSD at 1.3 ",
+        "stop out of position 7",
+        "order e of strategy s1",
+        "v9",
+        "has 7 EURUSD",
+    ):
+        assert word in alert.text
+    sending.wait(70)
+    again = replace(sending.broker.execute("", "sell", D(4)), venue_order_id="v10", **closed)
+    corrected = replace(sending.broker.correct(again, D(3)), **closed)
+    said = sending.tell(Executed(execution=again), Executed(execution=corrected))
+    assert [alert.name for alert in of_kind(Alert, said)] == ["position_liquidated"]
+    assert list(sending.state()["liquidated"]) == ["v10"], "those of long ago are forgotten"
+
+
 def test_a_position_of_an_order_that_the_ledger_does_not_know_is_nobodys() -> None:
     sending = connected()
     by_hand = replace(sending.broker.execute("", "sell", D(4)), position_of="stranger")

@@ -110,6 +110,8 @@ class VenueExecution(msgspec.Struct, frozen=True, kw_only=True):
     somebody closes that by hand or the broker stops it out. It was that strategy's to lose."""
     strategy_id: str = ""
     """Whose order `position_of` was. An adapter leaves it empty: a sender's ledger knows."""
+    liquidation: str = ""
+    """Why the broker has closed this by itself, as for want of margin, in its words; empty: it has not."""
 
 
 class VenuePosition(msgspec.Struct, frozen=True, kw_only=True):

@@ -104,6 +104,17 @@ def test_a_deal_of_others_says_whose_position_it_took_away_from(entry: int, comm
     assert (execution.position_of, bool(execution.order_id)) == (position_of, comment == "bb~2")
 
 
+@pytest.mark.parametrize("comment", ["[so: 48.1%]", "aa~1"])
+def test_a_stop_out_says_so_and_is_of_no_order_of_ours_whatever_comment_it_has_kept(comment: str) -> None:
+    """Reason 6 is the package's DEAL_REASON_SO; 0 is a person at the terminal."""
+    about: dict[str, Any] = {"ticket": 12, "order": 20, "type": 1, "entry": 1, "comment": comment}
+    (execution,) = told(a_deal(reason=6, **about), comments={10: "aa~1"})
+    assert (execution.order_id, execution.position_of) == ("", "aa")
+    assert execution.liquidation == f"stop out of position 10, {comment}"
+    (by_hand,) = told(a_deal(reason=0, **about), comments={10: "aa~1"})
+    assert by_hand.liquidation == ""
+
+
 def test_tickets_of_both_sides_come_to_one_position_at_the_price_of_the_side_that_is_left() -> None:
     facts: dict[str, Any] = {"identifier": 0, "time_msc": 0, "magic": 0, "sl": 0.0, "tp": 0.0, "swap": 0.0, "profit": 0.0}
     facts |= {"symbol": "EURUSD.a", "comment": ""}

@@ -172,6 +172,12 @@ class TradeServer:
         self.book.received.append(Received(request.action, request.comment, request.symbol, outcome.retcode, request.position))
         return outcome
 
+    def stop_out(self, position: Position) -> None:
+        """The server closes it by itself, for want of margin."""
+        spec = self.specs[position.symbol]
+        tick = self._tick(spec)
+        self._leave(position, spec, tick.bid if position.buys else tick.ask, mt5.ORDER_REASON_SO, "[so: 48.1%]")
+
     def expire(self) -> None:
         """Orders whose time is over."""
         now_ms = self.now_ms

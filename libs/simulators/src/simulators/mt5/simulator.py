@@ -110,6 +110,11 @@ class Mt5Simulator:
             position = self.book.positions[ticket]
             position.swap = round(position.swap + amount, 2)
 
+    def stop_out(self, ticket: int) -> None:
+        """The server closes a position by itself, for want of margin."""
+        with self.terminal.state:
+            self.server.stop_out(self.book.positions[ticket])
+
     def deposit(self, amount: float, comment: str = "") -> None:
         """Money from outside, or back to it where negative."""
         with self.terminal.state:

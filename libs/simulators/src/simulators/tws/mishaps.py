@@ -174,7 +174,13 @@ class Mishaps:
         to = execution.order.client_id if client_id is None else client_id
         self._server.emit(replies.execution_details(-1, execution), replies.commission_report(execution), client_id=to)
 
-    def enter_by_hand(self, name: str, action: Literal["BUY", "SELL"], quantity: int, limit: Decimal | None = None) -> Order:
+    def liquidate(self, name: str, action: Literal["BUY", "SELL"], quantity: int) -> Order:
+        """The broker closes by itself, for want of margin."""
+        return self.enter_by_hand(name, action, quantity, liquidates=True)
+
+    def enter_by_hand(
+        self, name: str, action: Literal["BUY", "SELL"], quantity: int, limit: Decimal | None = None, *, liquidates: bool = False
+    ) -> Order:
         """An order from the window of TWS: no client's, with id 0; a negative one where client 0 binds such orders."""
         server = self._server
         listing = server.catalogue.named(name)
@@ -196,6 +202,7 @@ class Mishaps:
             order_id=self._bound_id(),
             perm_id=server.exchange.register.new_perm_id(),
             quantity=terms.quantity,
+            liquidates=liquidates,
             placed_ns=server.now_ns(),
         )
         server.exchange.adopt(order)

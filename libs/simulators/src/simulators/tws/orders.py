@@ -41,6 +41,8 @@ class Order(msgspec.Struct, kw_only=True, eq=False):
     submissions: int = 1
     """How many `placeOrder` messages with its id reached the exchange."""
     why_held: str = ""
+    liquidates: bool = False
+    """The broker's own, for want of margin."""
     triggered: bool = False
     """A stop, trail or trigger that has elected its order."""
     stop: Decimal | None = None

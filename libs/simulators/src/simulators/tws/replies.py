@@ -224,7 +224,7 @@ def execution_details(req_id: int, execution: Execution) -> Message:
         execution.price,
         order.perm_id,
         order.client_id,
-        0,  # liquidation
+        int(order.liquidates),
         execution.cumulative,
         execution.average,
         order.ref,

@@ -207,6 +207,7 @@ def seen_execution(contract: Contract, execution: Execution, book: ContractBook,
         price=exact(execution.price),
         ts_event_ns=_ns(execution.time),
         corrects=corrected_by(execution.execId),
+        liquidation="liquidation" if execution.liquidation else "",
     )
 
 

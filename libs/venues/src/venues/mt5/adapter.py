@@ -50,6 +50,7 @@ from venues.mt5.client import Request
 from venues.mt5.config import Mt5Config
 from venues.mt5.reports import (
     BY_STOP_LOSS,
+    BY_STOP_OUT,
     BY_TAKE_PROFIT,
     OUT,
     Leg,
@@ -247,7 +248,7 @@ class Mt5Venue:
     async def _executions(self, deals: Sequence[Deal], near_ns: int | None = None) -> list[VenueExecution]:
         session, hedging = self._up(), self._config.account_mode == "hedging"
         for deal in deals:
-            if deal.reason in (BY_STOP_LOSS, BY_TAKE_PROFIT):
+            if deal.reason in (BY_STOP_LOSS, BY_TAKE_PROFIT, BY_STOP_OUT):
                 await self._learn(deal.position_id)
                 continue
             if deal.entry == OUT and self._tokens.read(deal.comment) is None and hedging:

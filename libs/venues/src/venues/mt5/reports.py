@@ -39,7 +39,7 @@ MOVEMENTS: Mapping[int, CashKind] = {
 """Types of deals that are trades, and what they become when the broker takes them back."""
 OUT, INOUT, OUT_BY = 1, 2, 3
 """Entries of deals: they close, reverse, or close by another position."""
-BY_STOP_LOSS, BY_TAKE_PROFIT = 4, 5
+BY_STOP_LOSS, BY_TAKE_PROFIT, BY_STOP_OUT = 4, 5, 6
 ZERO = Decimal(0)
 
 
@@ -114,12 +114,22 @@ def executions_of(
                 commission=ZERO if busted else plain(Decimal(repr(round(cost, 8)))),
                 commission_currency=currency,
                 corrects=exec_id if busted else "",
+                liquidation=_stop_out(deal),
             )
         )
     return found
 
 
+def _stop_out(deal: Deal) -> str:
+    """The comment has the margin level, as `[so: 48.1%]`."""
+    if deal.reason != BY_STOP_OUT:
+        return ""
+    return f"stop out of position {deal.position_id}{f', {deal.comment}' if deal.comment else ''}"
+
+
 def _order_of(deal: Deal, tokens: Tokens, comments: Mapping[int, str]) -> str:
+    if deal.reason == BY_STOP_OUT:
+        return ""  # whatever comment it has kept
     if deal.reason in (BY_STOP_LOSS, BY_TAKE_PROFIT):
         entry = tokens.read(comments.get(deal.position_id, ""))
         if entry is None:

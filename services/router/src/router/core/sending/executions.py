@@ -26,7 +26,7 @@ from router.core.sending.state import ZERO, Booked, Finished, LiveOrder, is_whol
 EXTERNAL = "external"
 """Strategy of whatever was not done by an order of ours."""
 INTRUDED_AGAIN_NS = 60_000_000_000
-"""Of trades of others in a symbol people are told no more often."""
+"""Of trades of others in a symbol, and of parts of one liquidation, people are told no more often."""
 
 
 def execute(desk: Desk, execution: VenueExecution) -> bool:
@@ -56,6 +56,8 @@ def execute(desk: Desk, execution: VenueExecution) -> bool:
     else:
         _book(desk, execution, signed - before, corrects)
     desk.remember_execution(execution.exec_id, booked)
+    if execution.liquidation and not execution.corrects:
+        _warn_liquidated(desk, execution)
     return True
 
 
@@ -164,6 +166,25 @@ def _warn_intruded(desk: Desk, execution: VenueExecution, change: Decimal) -> No
         f"opposite: `barque strategy stop` it, look at the account, then `barque flatten`"
     )
     desk.alert("external_trade", "critical", text)
+
+
+def _warn_liquidated(desk: Desk, execution: VenueExecution) -> None:
+    """The broker has closed by itself: it may do so again. Each part of one order of its is not told anew."""
+    state, symbol, order = desk.state, execution.symbol, execution.venue_order_id
+    recent = {each: told_ns for each, told_ns in state.liquidated.items() if state.now_ns - told_ns < INTRUDED_AGAIN_NS}
+    state.liquidated = {**recent, order: recent.get(order, state.now_ns)}
+    if order in recent:
+        return
+    what = f"{execution.side} {execution.quantity.normalize():f} {symbol} at {execution.price.normalize():f}"
+    whose = ""
+    if execution.position_of:
+        whose = f", of what order {execution.position_of} of strategy {execution.strategy_id or EXTERNAL} had opened"
+    held = f"{state.positions.get(symbol, ZERO).normalize():f} {symbol}"
+    text = (
+        f"{desk.config.account}: the broker closed {what} by itself ({execution.liquidation}){whose}: its order {order}, "
+        f"execution {execution.exec_id}; the account has {held} now. It may close more: look at the account's margin"
+    )
+    desk.alert("position_liquidated", "critical", text)
 
 
 def _late(desk: Desk, finished: Finished, contracts: Decimal) -> LiveOrder | None:

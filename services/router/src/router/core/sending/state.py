@@ -170,6 +170,8 @@ class SendingState(msgspec.Struct, kw_only=True):
     """Of these, what orders of strategies have brought; none is zero."""
     intruded: dict[str, int] = {}
     """Symbols in which others have traded against that, with the time at which people were told last."""
+    liquidated: dict[str, int] = {}
+    """The broker's orders by which it has lately closed by itself, with the time at which people were told."""
     prices: dict[str, Decimal] = {}
     """Of the last execution, by symbol."""
     account: VenueAccount | None = None
