@@ -170,7 +170,9 @@ def race(life: Life, data: st.DataObject) -> None:
 
 
 @given(st.lists(st.tuples(st.booleans(), ONE_OR_MORE), min_size=1, max_size=3), st.data())
-def test_an_exit_ends_flat_though_its_guards_trade_before_they_are_taken_back(brackets: Any, data: st.DataObject) -> None:
+def test_an_exit_ends_flat_though_its_guards_and_resting_exits_trade_before_they_are_taken_back(
+    brackets: Any, data: st.DataObject
+) -> None:
     life = Life(a_router(), late=True)
     side = data.draw(st.sampled_from(["buy", "sell"]))
     for number, (guarded, quantity) in enumerate(brackets):
@@ -178,6 +180,8 @@ def test_an_exit_ends_flat_though_its_guards_trade_before_they_are_taken_back(br
         life.tell(a_wish(f"b{number}", side=side, quantity=quantity, **legs))
         (entry,) = [order for order in life.venue.at_work() if order.cause == f"b{number}" and order.parent_id is None]
         life.tell(*life.venue.trade(entry, quantity))
+    for number, resting in enumerate(data.draw(st.lists(ONE_OR_MORE, max_size=2))):
+        life.tell(a_wish(f"r{number}", action="reduce", side=None, quantity=resting, **LIMIT))
     reduced = data.draw(ONE_OR_MORE)
     life.tell(a_wish("reduce", action="reduce", side=None, quantity=reduced))
     life.tell(a_wish("exit", action="exit", side=None, quantity=None))

@@ -428,6 +428,57 @@ def test_a_resting_exit_leaves_the_guards_until_it_trades() -> None:
     assert [type(m) for m in feed(node, filled(exit_order, 1, n=2))] == [CancelOrder, CancelOrder]
 
 
+STOP: dict[str, Any] = {"order_type": "stop", "stop_price": D("1.38")}
+TRAIL: dict[str, Any] = {"order_type": "trailing_stop", "trail_amount": D("0.01")}
+PROFIT: dict[str, Any] = {"order_type": "limit", "limit_price": D("1.42")}
+
+
+@pytest.mark.parametrize("how", [("exit", {}), ("target", {"target": D(0)}), ("target", {"target": D(-1)})])
+def test_who_is_out_at_market_leaves_no_resting_exit_to_open_the_opposite(how: tuple[str, dict[str, Any]]) -> None:
+    node = holding(a_router(), 2)
+    stop, profit = working(node, wish_to("exit", "1", **TRAIL)), working(node, wish_to("exit", "2", **PROFIT))
+    action, terms = how
+    *back, _ = feed(node, wish_to(action, "3", **terms))
+    assert [(type(m), m.order_id) for m in back] == [(CancelOrder, stop.order_id), (CancelOrder, profit.order_id)]
+
+
+def test_a_resting_exit_that_trades_before_it_is_taken_back_is_made_up_for() -> None:
+    node = holding(a_router(), 2)
+    stop = working(node, wish_to("exit", "1", **STOP))
+    feed(node, wish_to("exit", "2"))
+    (again,) = feed(node, filled(stop))
+    assert (again.side, again.quantity) == ("buy", D(2))
+
+
+def test_a_resting_exit_is_never_larger_than_what_is_left_to_close() -> None:
+    node = holding(a_router(), 3)
+    stop = working(node, wish_to("exit", "1", **STOP))
+    profit = working(node, wish_to("reduce", "2", quantity=D(2), **PROFIT))
+    cut, order = feed(node, wish_to("reduce", "3", quantity=D(1)))
+    assert (cut.order_id, cut.quantity) == (stop.order_id, D(2))
+    assert feed(node, modified(stop, quantity=D(2), cause=cut.cause), filled(order)) == []
+    (cut,) = feed(node, filled(profit, 1))
+    assert (cut.order_id, cut.quantity) == (stop.order_id, D(1))
+
+
+@pytest.mark.parametrize("by", ["guard", "exit", "entry"])
+def test_whatever_closes_a_position_ends_its_resting_exits(by: str) -> None:
+    node = a_router()
+    _, guard = held_bracket(node)
+    stop, profit = working(node, wish_to("exit", "1", **STOP)), working(node, wish_to("exit", "2", **PROFIT))
+    closing = {"guard": guard, "exit": stop, "entry": None}[by] or order_of(node, a_wish("e", side="sell", quantity=D(2)))
+    ended = {m.order_id for m in of_kind(CancelOrder, feed(node, filled(closing)))}
+    assert {stop.order_id, profit.order_id} - {closing.order_id} <= ended
+    assert position(node) == 0
+
+
+def test_a_resting_entry_the_other_way_is_a_trade_of_its_own() -> None:
+    node = holding(a_router(), 2)
+    entry = working(node, a_wish("1", side="sell", quantity=D(2), **PROFIT))
+    assert entry.closes
+    assert of_kind(CancelOrder, feed(node, wish_to("exit", "2"))) == []
+
+
 def test_a_brackets_own_exit_leaves_its_sibling_to_the_broker() -> None:
     node = a_router()
     profit, _ = held_bracket(node)
@@ -438,7 +489,7 @@ def test_only_market_exits_are_sure_to_close_so_a_second_resting_one_is_no_exit(
     node = holding(a_router(), 2)
     first = order_of(node, wish_to("exit", "1", order_type="limit", limit_price=D("1.5")))
     second = order_of(node, wish_to("exit", "2", order_type="limit", limit_price=D("1.6")))
-    third = order_of(node, wish_to("exit", "3"))
+    *_, third = feed(node, wish_to("exit", "3"))
     assert (first.closes, second.closes, third.closes) == (True, False, True)
 
 

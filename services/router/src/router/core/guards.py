@@ -1,4 +1,4 @@
-"""Brackets' exits that guard a position: how many of them an exit takes back, so that none is left to open the opposite one.
+"""Exits that rest: how many of them another exit takes back, so that none is left to open the opposite position.
 
 In:   a strategy's position and open orders.   Out: cancels and changes, newest bracket first.
 Not:  exits that still wait for their entry; those of an `enter` the other way, which is a trade of its own.
@@ -25,7 +25,7 @@ def take_back(
 ) -> list[CancelOrder | ModifyOrder]:
     """Bring the guards of `side` in `place` (strategy, symbol) down to `keep` contracts. Orders that a broker has not confirmed
     yet can only be cancelled whole. With none to keep, those of the other side go too, and entries that have filled in part,
-    with their exits."""
+    with their exits. Then exits of their own that are larger than that."""
     cuts: list[list[CancelOrder | ModifyOrder]] = []
     kept = ZERO
     for legs in _groups(state, place, with_working_entries=not keep).values():
@@ -39,7 +39,16 @@ def take_back(
             entry = state.orders.get(legs[0].order.parent_id or "")
             if entry is not None and entry.state is not OrderState.PENDING_CANCEL:
                 cuts[-1].append(cancel_of(entry.order, *cause))
-    return [request for cut in reversed(cuts) for request in cut]
+    return [*(request for cut in reversed(cuts) for request in cut), *larger_than(state, place, side, keep, cause)]
+
+
+def larger_than(
+    state: RouterState, place: tuple[str, str], side: Side, left: Decimal, cause: Cause
+) -> list[CancelOrder | ModifyOrder]:
+    """Cut the resting exits of `side` that have no parent to what is `left` to close, each by itself: which of them trades first
+    nobody knows. With nothing left those of the other side go too."""
+    found = [leg for leg in state.open_of(*place) if leg.exits and (leg.order.side == side or not left)]
+    return [request for leg in found if (request := _cut(leg, left, cause)) is not None]
 
 
 def _groups(state: RouterState, place: tuple[str, str], with_working_entries: bool) -> dict[str, list[OpenOrder]]:

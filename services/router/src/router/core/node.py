@@ -211,6 +211,8 @@ class RouterNode:
                 state.count("signals_moot")
             back = self._desk.withdraw(decision.back) if decision.back else ()
             sent = self._desk.send(decision.requests)
+            if decision.exits:
+                state.orders[decision.requests[0].order_id].exits = True
             return [*said, *back, *sent] if said or back else sent
         state.count("signals_refused")
         rejection = SignalRejected(

@@ -28,7 +28,7 @@ from router.core.breakers.board import BOOK
 from router.core.desk import Desk
 from router.core.executions import Executions
 from router.core.exposure import held_by_symbol
-from router.core.guards import take_back
+from router.core.guards import larger_than, take_back
 from router.core.risk import Risk, Setup
 from router.core.state import ZERO, OpenOrder, RouterState, is_new
 from router.core.stops import Stops
@@ -104,12 +104,13 @@ class Reports:
         order = open_order.order
         if open_order.withdrawn:
             return self._stops.make_up(open_order, fill)
-        if not order.closes or order.parent_id is not None:
-            return []
         state, place = self._state, (order.strategy_id, order.symbol)
+        if not state.orders:
+            return []
         position = state.position(*place)
         left = max(position if order.side == "sell" else -position, ZERO)
-        return self._desk.withdraw(take_back(state, place, order.side, left, (fill.exec_id, fill.root, fill.ts_event_ns)))
+        cut = take_back if order.closes and order.parent_id is None else larger_than
+        return self._desk.withdraw(cut(state, place, order.side, left, (fill.exec_id, fill.root, fill.ts_event_ns)))
 
     def _corrected(self, fill: Fill, what: str) -> Output:
         kind = "busts" if not fill.quantity else "corrects"

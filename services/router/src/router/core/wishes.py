@@ -3,8 +3,8 @@
 In:   Signal, CancelRequest, ModifyRequest.   Out: a `Decision`.
 Not:  sending. A wish that is already true (a target reached, an exit of a flat position) is a decision for nothing.
 
-An exit or a target takes back the bracket exits that guarded what it closes: filled later, they would open the opposite
-position. They go out before it, newest first.
+An exit or a target takes back the bracket exits that guarded what it closes, and exits that rest for it: filled later, they
+would open the opposite position. What takes back goes out before it, newest first.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ class Decision(msgspec.Struct, frozen=True):
     """Guards that it takes back, before all else."""
     refusal: Refusal | None = None
     changes: Sequence[Change] = ()
+    exits: bool = False
+    """The first request is an exit that rests."""
 
 
 class Wishes:
@@ -93,14 +95,19 @@ class Wishes:
         legs = exit_orders(signal, entry, instrument) if signal.take_profit is not None or signal.stop_loss is not None else []
         opens = 1 + len(legs)
         sends = opens + sum(type(request) is ModifyOrder for request in back) if back else opens
-        return self._checked(Proposal(entry, instrument, entry.quantity, opens, sends), [entry, *legs], back)
+        exits = signal.order_type != "market" and signal.action != "enter" and (wanted.closes or signal.action != "target")
+        return self._checked(Proposal(entry, instrument, entry.quantity, opens, sends), [entry, *legs], back, exits)
 
     def _take_back(self, signal: Signal, wanted: Size) -> list[CancelOrder | ModifyOrder]:
         place, cause = (signal.strategy_id, signal.symbol), (signal.id, signal.root, signal.ts_event_ns)
         return take_back(self._state, place, wanted.side, wanted.keeps or ZERO, cause)
 
     def _checked(
-        self, proposal: Proposal, requests: Sequence[Request], back: Sequence[CancelOrder | ModifyOrder] = ()
+        self,
+        proposal: Proposal,
+        requests: Sequence[Request],
+        back: Sequence[CancelOrder | ModifyOrder] = (),
+        exits: bool = False,
     ) -> Decision:
         """`requests`, if nothing speaks against them; remembers what is counted."""
         state, order = self._state, proposal.order
@@ -113,7 +120,7 @@ class Wishes:
             return Decision(refusal=refusal, changes=changes)
         if rules.duplicate_ns and proposal.opens:
             note_intent(state, order, rules.duplicate_ns)
-        return Decision(requests, back)
+        return Decision(requests, back, exits=exits)
 
     # -- cancels -----------------------------------------------------------------------------------------------------
 
