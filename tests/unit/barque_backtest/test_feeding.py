@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -84,6 +85,22 @@ def test_a_bar_belongs_to_the_span_in_which_it_opens_and_what_came_before_is_his
     assert feeding.begins_ns() == T0 + 5 * MINUTE
     assert [(at_ns - T0) // MINUTE for at_ns, _ in instants(feeding)] == [5, 6, 7]
     assert (feeding.bars, feeding.first_ns, feeding.last_ns) == (3, T0 + 5 * MINUTE, T0 + 7 * MINUTE)
+
+
+@pytest.mark.parametrize("past", [Past(bars=2), Past(days=4 / 24)])
+def test_a_bar_that_is_under_way_as_the_span_begins_is_no_history_while_something_is_heard_before_it_closes(past: Past) -> None:
+    """From half past three on: the hour from three is over at four, thirty minute bars too late."""
+    hours = walk(6, 1, interval="1h")
+    opens = T0 + np.arange(6) * 60 * MINUTE
+    hours = replace(hours, ts_open_ns=opens, ts_close_ns=opens + 60 * MINUTE)
+    span = Span(from_ns=T0 + 210 * MINUTE)
+
+    def hours_of(*sources: ColumnsSource) -> list[int]:
+        history = Feeding(sources, span, past).history()
+        return [(bar.ts_open_ns - T0) // (60 * MINUTE) for bar in history if bar.interval == "1h"][-2:]
+
+    assert hours_of(ColumnsSource(hours), ColumnsSource(walk(300, 2))) == [1, 2]
+    assert hours_of(ColumnsSource(hours)) == [2, 3]
 
 
 def test_history_of_days_is_what_closed_in_them() -> None:

@@ -82,10 +82,12 @@ class Feeding:
         self.last_ns = 0
 
     def history(self) -> list[Bar]:
-        """The bars from before the span, in the order in which they would have been played. Reads on to the span."""
+        """The bars from before the span, in the order in which they would have been played. Reads on to the span. One that is
+        under way at its beginning is history only if it closes before anything is played."""
         for reader in self._readers:
             reader.read_to_span()
-        bars = [bar for lane in self._lanes for part in lane.past for bar in bars_of(part)]
+        begins_ns = self.begins_ns()
+        bars = [bar for lane in self._lanes for part in lane.history(begins_ns) for bar in bars_of(part)]
         return sorted(bars, key=lambda bar: bar.ts_close_ns)  # stable: lanes in their order
 
     def begins_ns(self) -> int:
@@ -172,10 +174,18 @@ class _Lane:
         """Keep of the past what is wanted of it, no more."""
         if not (self._wanted.bars or self._wanted.days):
             return
-        whole = concat([*self.past, bars])
+        spare = 1 if self._wanted.bars else 0  # the last one may be under way
+        self.past = [self._newest(concat([*self.past, bars]), self._wanted.bars + spare)]
+
+    def history(self, begins_ns: int) -> list[BarColumns]:
+        """What is wanted of the past where the first thing played happens at `begins_ns`."""
+        return [self._newest(take(part, part.ts_close_ns <= begins_ns), self._wanted.bars) for part in self.past]
+
+    def _newest(self, bars: BarColumns, count: int) -> BarColumns:
+        """The last `count`, and all of the days that are wanted."""
         since_ns = self._span.from_ns - int(self._wanted.days * DAY_NS) if self._wanted.days else FOREVER_NS
-        first = min(int(np.searchsorted(whole.ts_close_ns, since_ns, "right")), max(len(whole) - self._wanted.bars, 0))
-        self.past = [take(whole, slice(first, None))]
+        first = min(int(np.searchsorted(bars.ts_close_ns, since_ns, "right")), max(len(bars) - count, 0))
+        return take(bars, slice(first, None))
 
     def add(self, columns: MarketColumns) -> None:
         """Rows of the span."""
