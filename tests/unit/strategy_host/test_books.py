@@ -64,6 +64,15 @@ def test_a_modified_trailing_stop_keeps_what_the_event_does_not_name() -> None:
     assert (order.stop_price, order.trail_amount, order.parent_id) == (Decimal("1.38"), Decimal("0.002"), "entry")
 
 
+def test_an_order_works_also_where_its_acceptance_comes_before_it() -> None:
+    node = hosted(Listener)
+    feed(node, an_acceptance())
+    node = reborn(node)
+    feed(node, an_order())
+    assert [order.status for order in node._strategy.open_orders()] == ["working"]
+    assert node._state.accepted == {}
+
+
 @pytest.mark.parametrize("quantity", [2, 3])
 def test_an_order_that_was_modified_to_what_had_filled_is_done(quantity: int) -> None:
     node = hosted(Listener)

@@ -134,7 +134,8 @@ class Strategy:
         """A wish of its own became no order."""
 
     def on_order(self, event: OrderEvent) -> None:
-        """Something happened to an order of its own; `open_orders` already knows."""
+        """Something happened to an order of its own; `open_orders` already knows. Where nodes take turns (backtests, replays in
+        lockstep) the broker's word comes before the router's: `OrderAccepted`, and what fills at once, before `SubmitOrder`."""
 
     def on_fill(self, fill: Fill) -> None:
         """An order of its own traded; `position` already knows."""

@@ -83,7 +83,8 @@ def _fault(signal: Signal) -> Refusal | None:
     if not others:
         if quantity is None or sound(quantity):
             return None
-        return Refusal(RejectReason.QUANTITY, "quantity must be a positive number", actual=str(quantity))
+        detail = f"quantity must be a positive number, not {quantity}; less than the symbol's quantity_step is 0"
+        return Refusal(RejectReason.QUANTITY, detail, actual=str(quantity))
     name, value = others[0]
     if action == "target":
         if value.is_finite() and abs(value) < LARGEST:
@@ -176,6 +177,5 @@ def _too_small(instrument: Instrument, quantity: Decimal) -> Refusal | None:
     least = instrument.min_quantity or instrument.quantity_step
     if quantity >= least:
         return None
-    return Refusal(
-        RejectReason.QUANTITY, f"smaller than {instrument.symbol}'s least order", limit=str(least), actual=str(quantity)
-    )
+    detail = f"{quantity} is smaller than {instrument.symbol}'s least order, {least}"
+    return Refusal(RejectReason.QUANTITY, detail, limit=str(least), actual=str(quantity))

@@ -49,6 +49,8 @@ class StrategyNodeState(msgspec.Struct, kw_only=True):
     orders: dict[str, OpenOrder] = {}
     gone: dict[str, None] = {}
     """Orders that will not trade any more, the latest last."""
+    accepted: dict[str, None] = {}
+    """Orders that a broker has taken before the router's word of them came, as in lockstep, where senders come first."""
     executions: dict[str, Execution] = {}
     causes: dict[str, int] = {}
     """How many signals each of the latest causes has led to."""
@@ -92,6 +94,7 @@ class StrategyNodeState(msgspec.Struct, kw_only=True):
 
     def open(self, order: SubmitOrder) -> None:
         """The router has made an order."""
+        is_accepted = self.accepted.pop(order.order_id, self) is None
         if order.order_id in self.gone or order.order_id in self.orders:
             return
         self.orders[order.order_id] = OpenOrder(
@@ -107,6 +110,7 @@ class StrategyNodeState(msgspec.Struct, kw_only=True):
             trail_amount=order.trail_amount,
             tag=order.tag,
             parent_id=order.parent_id,
+            status="working" if is_accepted else "submitted",
         )
 
     def mark(self, order_id: str, status: Literal["working", "unknown"]) -> None:
@@ -114,6 +118,10 @@ class StrategyNodeState(msgspec.Struct, kw_only=True):
         order = self.orders.get(order_id)
         if order is not None:
             self.orders[order_id] = msgspec.structs.replace(order, status=status)
+        elif status == "working":
+            self.accepted[order_id] = None
+            if len(self.accepted) > KEPT_ORDERS:
+                del self.accepted[next(iter(self.accepted))]
 
     def amend(self, event: OrderModified) -> None:
         """The order works on with new terms; a price that the event does not name is as it was. Where as much has filled as it
