@@ -37,6 +37,23 @@ def test_a_strategy_over_ticks_that_nobody_makes_bars_of_heard_none() -> None:
     assert notes(quotes(50, 1)) == [f"strategy sma heard no bar: it asks for EURUSD 1m bid, and the data have quotes: {wanted}"]
 
 
+def test_each_series_that_it_asks_for_and_there_is_not_is_named() -> None:
+    both = {"id": "h", "strategy": "tests.support.strategies:Heard", "symbols": ["EURUSD", "USDJPY"], "intervals": ["1h", "4h"]}
+    hours = {"bars": [{"symbols": ["EURUSD"], "interval": "1h", "prices": ["last"]}]}
+    (note,) = deaf(run_backtest(a_book(["EURUSD", "USDJPY"], [both], barbuilder=hours), [ColumnsSource(walk(50, 1))]))
+    assert note.startswith("strategy h heard no bar of EURUSD 4h, USDJPY 1m, USDJPY 1h, USDJPY 4h: neither the data nor")
+
+
+def test_a_derived_symbol_is_heard_where_its_source_is() -> None:
+    config = a_book(["USDJPY"], [{"id": "h", "strategy": "tests.support.strategies:Heard", "symbols": ["JPYUSD"]}])
+    config["instruments"] += [
+        {"symbol": "JPYUSD", "currency": "USD", "base_currency": "JPY", "tick_size": "0.0000001", "inverts": "USDJPY"}
+    ]
+    config["instruments"][0] |= {"currency": "JPY", "base_currency": "USD"}
+    run = run_backtest(config, [ColumnsSource(walk(50, 1, "USDJPY"))])
+    assert run.rejections and not deaf(run)
+
+
 def test_who_hears_its_bars_is_not_spoken_of() -> None:
     assert not notes(walk(50, 1, price="last"), price="last")
     assert not notes(quotes(50, 1), barbuilder=MADE)

@@ -6,7 +6,7 @@ Not:  strategies that listen to ticks alone, or a run without any data (that is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from barbuilder.config import BarBuilderConfig
 from barque.config import StrategyConfig, load_section
@@ -15,12 +15,15 @@ from barque_archive.series import Series
 from barque_backtest.run import BacktestRun
 from strategy_host.core.loading import bar_price, load_strategy
 
+_MIRRORED: Mapping[str, str] = {"bid": "ask", "ask": "bid"}
+
 
 def deaf(run: BacktestRun) -> list[str]:
-    """What to say of the strategies that cannot have heard a bar of their main interval."""
+    """What to say of the strategies that cannot have heard a bar of their main interval, or of one of their series."""
     if not run.facts.series:
         return []
     there = [*(series for series in run.facts.series if series.kind == "bars"), *_built(run)]
+    there += _inverted(run, there)
     notes = []
     for entry in run.strategies:
         if load_strategy(entry.strategy).on_bar is Strategy.on_bar:
@@ -29,7 +32,19 @@ def deaf(run: BacktestRun) -> list[str]:
         own = [bars for bars in there if bars.symbol in entry.symbols]
         if not any(bars.interval == entry.interval and wished in (None, bars.price) for bars in own):
             notes.append(f"strategy {entry.id} heard no bar: it asks for {_asked(entry, wished)}, {_instead(run, entry, own)}")
+        elif missing := _missing(entry, own):
+            notes.append(
+                f"strategy {entry.id} heard no bar of {', '.join(missing)}: neither the data nor [[barbuilder.bars]] have any"
+            )
     return notes
+
+
+def _missing(entry: StrategyConfig, own: Sequence[Series]) -> list[str]:
+    """Of its symbols and intervals those without bars."""
+    known = {(bars.symbol, bars.interval) for bars in own}
+    intervals = dict.fromkeys((entry.interval, *entry.intervals))
+    asked = [(symbol, interval) for symbol in entry.symbols for interval in intervals]
+    return [f"{symbol} {interval}" for symbol, interval in asked if (symbol, interval) not in known]
 
 
 def _built(run: BacktestRun) -> Iterator[Series]:
@@ -37,6 +52,14 @@ def _built(run: BacktestRun) -> Iterator[Series]:
     for spec in load_section(run.config, "barbuilder", BarBuilderConfig).bars:
         for symbol in spec.symbols:
             yield from (Series(symbol, "bars", spec.interval, price) for price in spec.prices)
+
+
+def _inverted(run: BacktestRun, there: Sequence[Series]) -> Iterator[Series]:
+    """What it made of those bars for derived symbols: of bids asks, and of asks bids."""
+    inverse = {instrument.inverts: instrument.symbol for instrument in run.instruments if instrument.inverts}
+    for bars in there:
+        if bars.symbol in inverse:
+            yield bars._replace(symbol=inverse[bars.symbol], price=_MIRRORED.get(bars.price, bars.price))
 
 
 def _asked(entry: StrategyConfig, wished: str | None) -> str:
