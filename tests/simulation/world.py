@@ -174,7 +174,7 @@ class World:
         policy = {"every_s": 60.0, "critical": self.policy, "minor": "sync_to_broker"}
         section = {"account": "paper", "venue": "model", "reconciliation": policy} | rate
         config = load_section({"sender": section}, "sender", SendingConfig)
-        return lambda: SendingNode(config, self.broker.capabilities(), "model")
+        return lambda: SendingNode(config, self.broker.capabilities(), "model", self.instruments)
 
     def _portfolio(self) -> Any:
         account = {"name": "paper", "currency": "USD", "starting_cash": str(OPENING_CASH["USD"])}

@@ -152,7 +152,10 @@ class Sender:
         base: dict[str, Any] = {"venue": "ibkr", "account": ACCOUNT, "ack_timeout_s": 0.5, "books_timeout_s": 3.0, "burst": 20}
         self.venue = IbkrVenue(an_ibkr_config(tws, **(section or {})), instruments(), ACCOUNT)
         self._make = lambda: SendingNode(
-            load_section({"sender": base | sender}, "sender", SendingConfig), self.venue.capabilities, "ibkr"
+            load_section({"sender": base | sender}, "sender", SendingConfig),
+            self.venue.capabilities,
+            "ibkr",
+            [each.symbol for each in instruments()],
         )
         self.node = self._make()
         self.said: list[Message] = []

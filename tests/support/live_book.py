@@ -84,7 +84,7 @@ class LiveBook:
         """A sender's process begins."""
         opener = {point.name: point for point in entry_points(group="barque.venues")}[self.broker.venue].load()
         venue = opener(self._sections, [self.broker.instrument], self.broker.account)
-        node = self._node = SendingNode(self.config, venue.capabilities, self.config.venue)
+        node = self._node = SendingNode(self.config, venue.capabilities, self.config.venue, [self.broker.instrument.symbol])
         self.health = Health("test")
         sender = LiveSender(node, venue, self.config, self._bus(), self.database, OPTIONS, self.health, [self.broker.instrument])
         self._tasks["sender"] = asyncio.create_task(sender.run(self._stop))

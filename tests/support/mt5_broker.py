@@ -55,7 +55,7 @@ class Mt5:
             Instrument,
             "",
         )
-        self.sim = Mt5Simulator(["EURUSD"], hedging=hedging)
+        self.sim = Mt5Simulator(["EURUSD", "USDJPY"], hedging=hedging)
         self._transport = transport
         self._more = section
         self._open = ExitStack()

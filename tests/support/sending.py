@@ -42,6 +42,8 @@ Luck = Literal["ok", "not_sent", "lost_before", "lost_after"]
 D = Decimal
 ZERO = Decimal(0)
 PRICE = Decimal("1.3")
+SYMBOLS = ("EURUSD", "USDJPY")
+"""Those that are configured."""
 
 
 def capabilities(**changes: Any) -> Capabilities:
@@ -56,10 +58,10 @@ def capabilities(**changes: Any) -> Capabilities:
     return Capabilities(**(base | changes))
 
 
-def a_sender(can: Capabilities | None = None, **section: Any) -> SendingNode:
+def a_sender(can: Capabilities | None = None, symbols: Iterable[str] = SYMBOLS, **section: Any) -> SendingNode:
     """A sender of account `paper` with the keys of its section."""
     config = load_section({"sender": {"account": "paper", "venue": "model"} | section}, "sender", SendingConfig)
-    return SendingNode(config, can or capabilities(), "model")
+    return SendingNode(config, can or capabilities(), "model", symbols)
 
 
 def a_bracket(name: str, quantity: int = 10) -> list[SubmitOrder]:
@@ -238,7 +240,9 @@ class Sending:
     """A sender and its broker, transaction by transaction, as a shell would drive them."""
 
     def __init__(self, can: Capabilities | None = None, **section: Any) -> None:
-        self._make = lambda: a_sender(can, **section)
+        self.symbols = SYMBOLS
+        """Configured when a process begins."""
+        self._make = lambda: a_sender(can, self.symbols, **section)
         self.node = self._make()
         self.broker = ModelBroker(dedupe=(can or capabilities()).dedupe == "forever")
         self.now_ns = T0

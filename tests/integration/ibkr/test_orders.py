@@ -490,6 +490,19 @@ async def test_a_trade_by_hand_is_told_though_nobody_asks_and_our_own_fills_caus
     assert (theirs.side, theirs.quantity, theirs.symbol, theirs.liquidation) == ("sell", D("0.3"), "EURUSD", "")
 
 
+async def test_what_is_held_of_a_contract_that_is_not_configured_is_shown_by_the_gateways_name(tws: TwsSimulator) -> None:
+    tws.quote("ES", 6000.00, 6000.25)
+    async with Trader(tws) as trader:
+        tws.mishaps.enter_by_hand("ES", "BUY", 2)
+        await until(lambda: trader.of(Executed))
+        (position,) = await trader.venue.positions()
+        (execution,) = await trader.venue.executions_since(0)
+        account = await trader.venue.account()
+    assert (position.symbol, position.quantity, execution.symbol) == ("ESZ6", D(2), "ESZ6")
+    assert D("6000.25") <= position.average_price < D("6000.30"), "their multiplier of 50 is taken out; costs may be in it"
+    assert account.rates == {"USD": D(1)}
+
+
 async def test_of_several_accounts_of_a_login_only_ours_is_traded_and_shown() -> None:
     async with TwsSimulator(accounts=("DU1234567", "DU7654321")) as tws:
         tws.quote("EURUSD", 1.1000, 1.1001)

@@ -62,6 +62,26 @@ async def test_a_stop_out_is_told_and_booked_to_its_strategy(live: LiveBook) -> 
     assert await live.alerts("position_liquidated") == ["critical"]
 
 
+async def test_what_others_hold_in_a_symbol_that_is_not_configured_is_told_and_stops_nothing(live: LiveBook) -> None:
+    live.broker.sim.quote("USDJPY", 150.0, 150.01)
+    request = dict.fromkeys(TradeRequest._fields, 0) | {"symbol": "USDJPY", "comment": "", "sl": 0.0, "tp": 0.0, "price": 0.0}
+    request |= {"action": mt5.TRADE_ACTION_DEAL, "volume": 0.5, "type": mt5.ORDER_TYPE_BUY, "stoplimit": 0.0}
+    with live.broker.sim.terminal.state:
+        outcome = live.broker.sim.server.handle(TradeRequest(**request | {"type_filling": mt5.ORDER_FILLING_IOC}))
+    assert outcome.retcode == mt5.TRADE_RETCODE_DONE
+    found: list[tuple[str, tuple[str, ...]]] = []
+    while not any(words for _, words in found):
+        found += await live.reconcile()
+    assert [(severity, words[0].partition(";")[0]) for severity, words in found if words] == [
+        ("minor", "position_elsewhere USDJPY: the broker has 0.5, had 0")
+    ]
+    assert await live.reconcile() == [("clean", ())]
+    await live.order(quantity=D(2))
+    await live.until(lambda: live.position() == 2, "an order of ours")
+    assert {fill.symbol for fill in live.fills()} == {"EURUSD"}
+    assert await live.alerts("") == ["info"]
+
+
 async def test_the_exits_of_a_position_that_is_closed_by_hand_end_without_an_alarm(live: LiveBook) -> None:
     entry = live.an_order(quantity=D(2))
     leg: dict[str, Any] = {"side": "sell", "quantity": D(2), "parent_id": entry.order_id, "oco_group": entry.order_id}

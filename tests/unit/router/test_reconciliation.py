@@ -14,7 +14,7 @@ from barque.venue import VenueOrder, VenuePosition
 from router.core.sending.config import ReconcilePolicy
 from router.core.sending.events import LedgerFigures
 from router.core.sending.reconciliation import AtWork, Difference, OurBooks, compare
-from router.shell.senders.live import netting
+from router.shell.senders.live import netting, rates
 from tests.support.builders import an_order
 
 D = Decimal
@@ -91,6 +91,34 @@ def test_cash_is_minor_or_critical_by_its_size() -> None:
         ("cash", "EUR", "critical"),
         ("cash", "JPY", "minor"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("apart", "rate", "severity"),
+    [
+        ("1", "0.0067", None),  # a yen is less than a cent
+        ("1100", "0.0067", "minor"),  # 7 dollars
+        ("160000", "0.0067", "critical"),  # 1,072 dollars
+        ("900", "1.3", "critical"),  # 1,170 dollars
+        ("1100", "", "critical"),  # of what is not known
+    ],
+)
+def test_cash_is_judged_by_its_worth_in_the_currency_of_the_account(apart: str, rate: str, severity: str | None) -> None:
+    known = {"XXX": D(rate)} if rate else {}
+    books = OurBooks(at_work={}, ended={}, external={}, positions={}, cash={"XXX": D(5)}, rates=known)
+    found = compare(books, [], [], {"XXX": D(5) + D(apart)}, None, ReconcilePolicy())
+    assert words(found) == ([("cash", "XXX", severity)] if severity else [])
+
+
+def test_marks_lead_from_a_currency_to_that_of_the_account_over_the_pairs_there_are() -> None:
+    def pair(base: str, quote: str) -> Instrument:
+        return Instrument(symbol=base + quote, currency=quote, base_currency=base, tick_size=D("0.001"))
+
+    instruments = {each.symbol: each for each in (pair("EUR", "USD"), pair("EUR", "JPY"), pair("USD", "SEK"), pair("USD", "CHF"))}
+    marks = {"EURUSD": D("1.25"), "EURJPY": D(200), "USDSEK": D(10)}
+    found = rates(instruments, marks, ["USD", "EUR", "JPY", "SEK", "CHF", "GBP"], "USD")
+    # a yen is a 200th of a euro, which is 1.25 dollars; the franc's pair has no mark, the pound no pair
+    assert found == {"USD": D(1), "EUR": D("1.25"), "JPY": D("0.00625"), "SEK": D("0.1")}
 
 
 def test_an_order_of_others_is_minor_and_known_the_second_time() -> None:

@@ -207,7 +207,9 @@ def test_for_ten_minutes_a_late_fill_is_its_strategy_s_however_many_orders_came_
 
 
 def test_the_orders_that_have_ended_are_a_quarter_of_a_megabyte_at_the_most() -> None:
-    desk = Desk(load_section({"sender": {"account": "paper", "venue": "model"}}, "sender", SendingConfig), capabilities(), "s")
+    desk = Desk(
+        load_section({"sender": {"account": "paper", "venue": "model"}}, "sender", SendingConfig), capabilities(), "s", []
+    )
     said = {"reason": "fast crossed slow", "checks": ("max_position: 7 of 100",) * 12}
     for n in range(2000):
         order = an_order(order_id=f"{n:020x}", cause="sma-eurusd/12345/0", root="1798765432101-0", account="DU1234567", **said)

@@ -21,7 +21,7 @@ from barque.messages import (
     PositionSnapshot,
     ReconciliationReport,
 )
-from barque.venue import CashMovement, Connected, VenueOrder, VenuePosition
+from barque.venue import CashMovement, Connected, Executed, VenueOrder, VenuePosition
 from router.core.sending.effects import AskBooks, Send, Withdraw
 from router.core.sending.events import BooksUnavailable, LedgerFigures, ReconcileAsked
 from tests.support.builders import NS, T0, an_order
@@ -330,6 +330,151 @@ def test_cash_is_compared_with_the_ledger_s_by_what_both_began_with(amount: str,
     assert report_of(look(sending, ledger=ledger)).severity == "clean"
     said = twice(sending, ledger=ledger, account=an_account(cash={"USD": D(amount)}))
     assert (report_of(said).severity, len(sending.halts)) == (severity, halts)
+
+
+def test_what_the_broker_says_a_currency_is_worth_goes_before_our_marks() -> None:
+    """2,000 yen; by our marks 20,000 dollars, by the broker's rate 13."""
+    sending = Sending()
+    sending.tell(Connected(ts_event_ns=T0))
+    ledger = LedgerFigures(positions={}, cash={"USD": D(0)}, rates={"JPY": D(10)})
+    sending.answer(ledger=ledger)
+    account = an_account(cash={"USD": D(100_000), "JPY": D(2_000)}, rates={"JPY": D("0.0066")})
+    said = twice(sending, ledger=ledger, account=account)
+    assert report_of(said).severity == "minor"
+
+
+def test_a_rate_that_moves_is_no_news_of_the_account() -> None:
+    sending = connected()
+    account = an_account(rates={"JPY": D("0.0066")})
+    look(sending, account=account)
+    sending.luck = ["lost_before"]
+    sending.tell(an_order())  # the books are asked for it
+    said = sending.answer(account=replace(account, rates={"JPY": D("0.0067")}))
+    assert of_kind(AccountSnapshot, said) == []
+    sending.wait(6)
+    assert len(of_kind(AccountSnapshot, sending.answer(account=replace(account, equity=D(99_000))))) == 1
+
+
+# -- what others hold in symbols that are not configured ---------------------------------------------------------------
+
+
+def elsewhere(quantity: str, symbol: str = "GOOG") -> tuple[VenuePosition, ...]:
+    return held(quantity, symbol, "150")
+
+
+@pytest.mark.parametrize("policy", ["sync_to_broker", "sync_to_local", "halt_and_alert"])
+def test_a_holding_in_a_symbol_that_is_not_configured_is_told_once_and_stops_nothing(policy: str) -> None:
+    sending = Sending(reconciliation={"minor": policy, "critical": policy})
+    ledger = LedgerFigures(positions={}, cash={"USD": D(0)})
+    sending.tell(Connected(ts_event_ns=T0))
+    said = sending.answer(positions=elsewhere("10"), ledger=ledger) + look(sending, positions=elsewhere("10"), ledger=ledger)
+    report = report_of(said)
+    assert (report.severity, report.policy) == ("minor", "sync_to_local")
+    (difference,) = report.discrepancies
+    assert difference == "position_elsewhere GOOG: the broker has 10, had 0; no [[instruments]] entry is of it"
+    (alert,) = of_kind(Alert, said)
+    assert (alert.name, alert.severity) == ("position_elsewhere", "info")
+    assert alert.text.startswith("paper: the account has 10 GOOG, and had 0. No [[instruments]] entry")
+    assert (of_kind(Fill, said), sending.positions(), sending.halts) == ([], {}, [])
+    said = look(sending, positions=elsewhere("10"), ledger=ledger)
+    assert (report_of(said).severity, of_kind(Alert, said)) == ("clean", [])
+    sending.tell(an_order())
+    assert sent(sending) == ["o1"]
+    sending.deliver()
+    assert [each.name for each in of_kind(Alert, twice(sending, positions=elsewhere("12.0"), ledger=ledger))] == [
+        "position_elsewhere"
+    ]
+    sending.crash()
+    sending.tell(Connected(ts_event_ns=T0))
+    assert of_kind(Alert, sending.answer(positions=elsewhere("12"), ledger=ledger)) == []
+    said = twice(sending, ledger=ledger)
+    assert "the account has 0 GOOG, and had 12" in of_kind(Alert, said)[0].text
+    assert sending.state()["elsewhere"] == {}
+    assert sending.halts == []
+
+
+def test_cash_that_such_a_holding_may_have_moved_is_minor_until_it_has_been_found_right_without_one() -> None:
+    sending = Sending(reconciliation={"minor": "sync_to_local"})
+    ledger = LedgerFigures(positions={}, cash={"USD": D(0)})
+
+    def cash(amount: int) -> Any:
+        return an_account(cash={"USD": D(amount)})
+
+    sending.tell(Connected(ts_event_ns=T0))
+    sending.answer(ledger=ledger)
+    said = twice(sending, ledger=ledger, positions=elsewhere("10"), account=cash(98_500))  # bought at 150
+    assert report_of(said).severity == "minor"
+    assert len(report_of(said).discrepancies) == 2
+    said = twice(sending, ledger=ledger, account=cash(101_600))  # sold at 310
+    assert [report.severity for report in of_kind(ReconciliationReport, said)][-1] == "minor"
+    assert sending.halts == []
+    assert report_of(look(sending, ledger=ledger)).severity == "clean"
+    twice(sending, ledger=ledger, account=cash(98_500))
+    assert len(sending.halts) == 1, "that was nobody else"
+
+
+def test_cash_of_others_who_have_bought_and_sold_between_two_looks_is_minor() -> None:
+    sending = Sending()
+    ledger = LedgerFigures(positions={}, cash={"USD": D(0)})
+    sending.tell(Connected(ts_event_ns=T0))
+    sending.answer(ledger=ledger)
+    for side in ("buy", "sell"):
+        sending.broker.execute("", side, D(10), symbol="GOOG")
+    said = sending.deliver() + twice(sending, ledger=ledger, account=an_account(cash={"USD": D(98_500)}))
+    assert of_kind(Fill, said) == []
+    assert report_of(said).severity == "minor"
+    assert sending.halts == []
+
+
+def test_a_liquidation_of_what_others_hold_is_told() -> None:
+    sending = connected()
+    closed = replace(sending.broker.execute("", "sell", D(3), symbol="GOOG"), liquidation="liquidation")
+    said = sending.tell(Executed(execution=closed), Executed(execution=closed))
+    (alert,) = said
+    assert isinstance(alert, Alert)
+    assert alert.name == "position_liquidated"
+    assert "sell 3 GOOG" in alert.text
+
+
+def test_a_symbol_that_is_configured_later_is_taken_over_as_at_the_beginning() -> None:
+    """GOOG, 10 at 150, with 100,000 in cash at the broker and none in the ledger; then the ledger has paid for it."""
+    sending = Sending()
+    ledger = LedgerFigures(positions={}, cash={"USD": D(0)})
+    sending.tell(Connected(ts_event_ns=T0))
+    sending.answer(ledger=ledger, positions=elsewhere("10"))
+    look(sending, ledger=ledger, positions=elsewhere("10"))
+    sending.symbols = (*sending.symbols, "GOOG")
+    sending.crash()
+    sending.tell(Connected(ts_event_ns=T0))
+    (fill,) = of_kind(Fill, sending.answer(ledger=ledger, positions=elsewhere("10")))
+    assert (fill.strategy_id, fill.symbol, fill.side, fill.quantity, fill.price) == ("external", "GOOG", "buy", D(10), D(150))
+    assert fill.exec_id.startswith("opening/GOOG/")
+    booked = LedgerFigures(positions={"GOOG": D(10)}, cash={"USD": D(-1_500)})
+    said = twice(sending, ledger=booked, positions=elsewhere("10")) + twice(sending, ledger=booked, positions=elsewhere("10"))
+    assert of_kind(ReconciliationReport, said)[-1].severity == "clean"
+    assert (of_kind(Fill, said), sending.halts) == ([], [])
+
+
+def test_what_is_held_of_a_symbol_that_is_configured_no_longer_is_a_difference_only_where_orders_of_ours_have_brought_it() -> (
+    None
+):
+    """2 USDJPY by hand and 3 EURUSD by an order; then both are taken out of the configuration."""
+    sending = connected()
+    sending.broker.execute("", "buy", D(2), symbol="USDJPY")
+    sending.tell(an_order(quantity=D(3)))
+    sending.broker.trade("o1", D(3))
+    sending.deliver()
+    sending.symbols = ()
+    sending.crash()
+    sending.connect()
+    ledger = LedgerFigures(positions={"EURUSD": D(3), "USDJPY": D(2)}, cash={"USD": D(0)})
+    said = look(sending, ledger=ledger)
+    assert [report.severity for report in of_kind(ReconciliationReport, said)] == ["minor"]
+    assert [alert.text.partition(",")[0] for alert in of_kind(Alert, said)] == ["paper: the account has 2 USDJPY"]
+    twice(sending, ledger=ledger, positions=())
+    assert [halt.reason.partition(":")[0] for halt in sending.halts] == ["reconciliation of paper"]
+    assert "position EURUSD: we have 3, the broker has 0" in sending.halts[0].reason
+    assert "USDJPY" not in sending.halts[0].reason
 
 
 @pytest.mark.parametrize(("converts", "severity"), [(False, "critical"), (True, "clean")])

@@ -76,7 +76,7 @@ class VenueOrder(msgspec.Struct, frozen=True, kw_only=True):
     """Ours, found by the token at the wire; empty: it is not ours."""
     venue_order_id: str
     symbol: str
-    """Ours; the broker's own name where no instrument maps to it."""
+    """Ours; the broker's own name where no instrument maps to it, told from ours where one of ours is called so."""
     side: Side
     quantity: Decimal
     """Contracts of the whole order."""
@@ -118,8 +118,9 @@ class VenuePosition(msgspec.Struct, frozen=True, kw_only=True):
     """A position as the broker's books show it."""
 
     symbol: str
+    """As of a `VenueOrder`."""
     quantity: Decimal
-    """Signed contracts."""
+    """Signed contracts; in the broker's own unit where no instrument maps to it."""
     average_price: Decimal
 
 
@@ -152,6 +153,8 @@ class VenueAccount(msgspec.Struct, frozen=True, kw_only=True):
     unrealised_pnl: Decimal | None = None
     realised_pnl: Decimal | None = None
     """Of the broker's day."""
+    rates: dict[str, Decimal] = {}
+    """By currency: what one unit is worth in `currency`, where the broker says."""
     movements: tuple[CashMovement, ...] = ()
     """As far back as the broker lists them; none where it does not."""
 

@@ -131,3 +131,15 @@ def test_contracts_of_another_size_are_counted_in_lots_and_back() -> None:
     assert symbol.lots(D(5)) == D("0.5")
     assert symbol.contracts(0.5) == D(5)
     assert symbol.contracts(0.30000000000000004) == D(3)
+
+
+def test_a_position_in_what_no_instrument_maps_to_has_the_brokers_name_and_its_lots_and_never_a_name_of_ours() -> None:
+    """`EURUSD` is ours for the broker's `EURUSD.a`; the broker has a plain `EURUSD` besides."""
+    facts: dict[str, Any] = {"identifier": 0, "time_msc": 0, "magic": 0, "sl": 0.0, "tp": 0.0, "swap": 0.0, "profit": 0.0}
+    rows = [("EURUSD.a", 0.3), ("EURUSD", 0.2), ("XAUUSD.a", 0.1)]
+    tickets = [
+        Position(ticket=n, type=1, volume=volume, price_open=1.2, symbol=name, comment="", **facts)
+        for n, (name, volume) in enumerate(rows)
+    ]
+    held = {each.symbol: each.quantity for each in net_positions(tickets, Names({"EURUSD": a_symbol()}))}
+    assert held == {"EURUSD": D("-0.3"), "EURUSD#mt5": D("-0.2"), "XAUUSD.a": D("-0.1")}

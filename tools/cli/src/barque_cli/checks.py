@@ -95,7 +95,7 @@ def _live_sender(raw: Mapping[str, Any], common: CommonConfig) -> None:
     if config.venue not in venues:
         raise ConfigError(f"key 'sender.venue': no broker '{config.venue}' is installed; {nearest(config.venue, sorted(venues))}")
     venue = venues[config.venue].load()(raw, common.instruments, config.account)
-    SendingNode(config, venue.capabilities, config.venue)
+    SendingNode(config, venue.capabilities, config.venue, [each.symbol for each in common.instruments])
 
 
 async def run(path: Path) -> list[Finding]:

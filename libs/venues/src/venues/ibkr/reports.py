@@ -142,11 +142,12 @@ def money(value: float) -> Decimal | None:
 
 
 def names_of(contract: Contract, book: ContractBook) -> tuple[str, Listing | None]:
-    """Our symbol with its listing, or their own name."""
+    """Our symbol with its listing, or their own name; where one of ours is called so, that is told from it by their number."""
     symbol = book.symbol_of(contract.conId)
     if symbol:
         return symbol, book.get(symbol)
-    return contract.localSymbol or contract.symbol or str(contract.conId), None
+    name = contract.localSymbol or contract.symbol or str(contract.conId)
+    return (f"{name}#{contract.conId}" if name in book.symbols else name), None
 
 
 def seen_order(contract: Contract, order: Order, status: str, book: ContractBook, now_ns: int) -> Seen:
@@ -248,10 +249,13 @@ def figures(account: str, live: bool, values: Iterable[AccountValue], positions:
     if not currency or equity is None:
         raise VenueUnavailable(f"the Gateway has not told the figures of account {account} yet")
     cash: dict[str, Decimal] = {currency: ZERO}
+    rates: dict[str, Decimal] = {}
     for (tag, of), value in found.items():
-        amount = number(value) if tag == "CashBalance" and of not in ("BASE", "") else None
-        if amount is not None:
+        amount = number(value) if of not in ("BASE", "") else None
+        if tag == "CashBalance" and amount is not None:
             cash[of] = amount
+        elif tag == "ExchangeRate" and amount:
+            rates[of] = amount
     for position in positions:
         if position.contract.secType != "CASH":
             continue
@@ -266,6 +270,7 @@ def figures(account: str, live: bool, values: Iterable[AccountValue], positions:
         cash={of: amount for of, amount in sorted(cash.items()) if amount or of == currency},
         equity=equity,
         buying_power=number(found.get(("BuyingPower", currency))) or ZERO,
+        rates=rates,
     )
 
 

@@ -48,11 +48,14 @@ class Names:
 
     def __init__(self, symbols: Mapping[str, Symbol]) -> None:
         self._by_venue = {symbol.venue_symbol: symbol for symbol in symbols.values()}
+        self._ours = {symbol.instrument.symbol for symbol in symbols.values()}
 
     def symbol(self, venue_symbol: str) -> str:
-        """Ours; the broker's where no instrument maps to it."""
+        """Ours; the broker's where no instrument maps to it, with a `#mt5` where one of ours is called so."""
         known = self._by_venue.get(venue_symbol)
-        return known.instrument.symbol if known is not None else venue_symbol
+        if known is not None:
+            return known.instrument.symbol
+        return f"{venue_symbol}#mt5" if venue_symbol in self._ours else venue_symbol
 
     def contracts(self, venue_symbol: str, lots: float) -> Decimal:
         """In our contracts; lots where no instrument maps to it."""

@@ -28,10 +28,10 @@ from barque.messages import (
     Topic,
 )
 from barque.messages.signals import Side
-from barque.venue import CashMovement, Modified, VenueExecution, VenueOrder, reach_ns
+from barque.venue import CashMovement, Modified, VenueAccount, VenueExecution, VenueOrder, reach_ns
 from router.core.lifecycle import FINAL, WORKING, OrderEvent, OrderState
 from router.core.orders import cancel_of
-from router.core.sending import executions, exits, outbound, reports
+from router.core.sending import executions, exits, others, outbound, reports
 from router.core.sending.config import NS, Policy, ns
 from router.core.sending.desk import Desk
 from router.core.sending.effects import HaltBook, Withdraw
@@ -58,17 +58,21 @@ def take(desk: Desk, books: Books) -> None:
         desk.count("books_stale")
         return
     asked_ns, state.asked, state.books_detail = state.asked_ns, 0, ""
+    books, theirs = others.part(desk, books)
     reach = reach_ns(desk.capabilities, asked_ns)
     blind = Blind(reach, books) if 0 < state.reconciled_ns < reach else None
-    notes = _book_missing(desk, books) if state.opened else _open(desk, books)
+    notes = [*_book_missing(desk, books), *_open_new(desk, books)] if state.opened else _open(desk, books)
+    state.symbols = sorted(desk.symbols)
     moved = _book_movements(desk, books)
     notes += [f"{each.kind} {each.reference} of {each.amount} {each.currency} was not in the books" for each in moved]
     if blind is not None and state.report_due:
         notes.append(_reaches_back_to(state.reconciled_ns, reach))
     _follow_orders(desk, books, asked_ns, blind)
     exits.resolve_doubts(desk, asked_ns)
+    found = others.changes(desk, theirs)
     ours = _our_books(desk, books, asked_ns, moved)
-    found = compare(ours, books.open_orders, books.positions, books.account.cash, books.ledger, desk.config.reconciliation)
+    found += compare(ours, books.open_orders, books.positions, books.account.cash, books.ledger, desk.config.reconciliation)
+    others.settle_cash(desk, theirs, ours, found)
     shown = {order.venue_order_id for order in books.open_orders}
     state.external = {venue_order_id: None for venue_order_id in state.external if venue_order_id in shown}
     confirmed = _confirm(desk, found, asked_ns)
@@ -91,6 +95,22 @@ def _open(desk: Desk, books: Books) -> list[str]:
     for position in books.positions:
         _adjust(desk, position.symbol, position.quantity, position.average_price, f"opening/{position.symbol}")
     return [f"position {p.symbol}: {p.quantity} at {p.average_price} taken over at the start" for p in books.positions]
+
+
+def _open_new(desk: Desk, books: Books) -> list[str]:
+    """Take over what the account holds in symbols that were not configured before: for them this is the beginning."""
+    state = desk.state
+    known = desk.symbols if state.symbols is None else state.symbols
+    notes = []
+    for position in books.positions:
+        quantity = position.quantity - state.positions.get(position.symbol, ZERO)
+        if position.symbol not in known and desk.is_ours(position.symbol) and quantity:
+            _adjust(desk, position.symbol, quantity, position.average_price, f"opening/{position.symbol}/{state.questions}")
+            state.cash_offset = None  # what it cost is not in the ledger's cash yet
+            notes.append(
+                f"position {position.symbol}: {quantity} at {position.average_price} taken over, for it is configured now"
+            )
+    return notes
 
 
 def _book_missing(desk: Desk, books: Books) -> list[str]:
@@ -291,9 +311,17 @@ def _our_books(desk: Desk, books: Books, asked_ns: int, moved: Sequence[CashMove
         ended=ended,
         recent=state.finished,
         external=state.external,
-        positions=state.positions,
+        positions=others.ours(desk, state.positions),
         cash=_expected_cash(desk, books, moved),
+        cash_is_shared=state.cash_is_shared,
+        rates=_rates(books),
     )
+
+
+def _rates(books: Books) -> dict[str, Decimal]:
+    """In the account's currency: the broker's where it says them, else those of our marks."""
+    by_marks = books.ledger.rates if books.ledger is not None else {}
+    return {**by_marks, **books.account.rates, books.account.currency: Decimal(1)}
 
 
 def _expected_cash(desk: Desk, books: Books, moved: Sequence[CashMovement]) -> dict[str, Decimal] | None:
@@ -308,7 +336,7 @@ def _expected_cash(desk: Desk, books: Books, moved: Sequence[CashMovement]) -> d
     if desk.capabilities.converts and any(amount for name, amount in ours.items() if name not in theirs):
         return None  # what the broker has made of it is in its own currency
     if state.cash_offset is None:
-        if {symbol: held for symbol, held in books.ledger.positions.items() if held} != state.positions:
+        if {symbol: held for symbol, held in books.ledger.positions.items() if held} != others.ours(desk, state.positions):
             return None  # what the opening balance cost is not in the ledger's cash yet
         state.cash_offset = {name: theirs.get(name, ZERO) - ours.get(name, ZERO) for name in sorted({*ours, *theirs})}
     names = sorted({*ours, *state.cash_offset})
@@ -325,6 +353,8 @@ def _confirm(desk: Desk, found: list[Difference], asked_ns: int) -> list[Differe
 
 def _policy(desk: Desk, difference: Difference) -> Policy:
     policy = desk.config.reconciliation
+    if difference.kind == "position_elsewhere":
+        return "sync_to_local"  # it is none of ours, and only told
     return policy.critical if difference.severity == "critical" else policy.minor
 
 
@@ -335,6 +365,8 @@ def _act(desk: Desk, difference: Difference, books: Books) -> None:
         _withdraw_ended(desk, difference.about)
     if difference.kind == "order_external":
         state.external[difference.about] = None
+    if difference.kind == "position_elsewhere":
+        others.tell(desk, difference)
     if _policy(desk, difference) != "sync_to_broker":
         return
     if difference.kind == "position":
@@ -400,8 +432,9 @@ def _conclude(
     if state.report_due or confirmed or notes:
         _report(desk, confirmed, notes)
     every_ns = ns(desk.config.reconciliation.every_s)
-    if state.report_due or books.account != state.account or asked_ns - state.account_ns >= every_ns:
-        _say_account(desk, books)
+    account = replace(books.account, rates={})  # they move all the time, and nobody is told
+    if state.report_due or account != state.account or asked_ns - state.account_ns >= every_ns:
+        _say_account(desk, account)
     if state.report_due:
         _say_positions(desk, books)
     state.report_due = False
@@ -433,9 +466,8 @@ def _done(desk: Desk, confirmed: list[Difference]) -> str:
     return "halt_and_alert" if "halt_and_alert" in policies else policies[0] if policies else ""
 
 
-def _say_account(desk: Desk, books: Books) -> None:
-    account = desk.state.account = books.account
-    desk.state.account_ns = desk.state.now_ns
+def _say_account(desk: Desk, account: VenueAccount) -> None:
+    desk.state.account, desk.state.account_ns = account, desk.state.now_ns
     snapshot = AccountSnapshot(
         account=desk.config.account,
         ts_event_ns=desk.state.now_ns,

@@ -20,9 +20,9 @@ class ReconcilePolicy(Section, frozen=True, kw_only=True, forbid_unknown_fields=
     quantity_tolerance: Decimal = Decimal(0)
     """Contracts by which a position may differ."""
     cash_tolerance: Decimal = Decimal("0.01")
-    """By which an amount of cash may differ, in its own currency."""
+    """By which an amount of cash may differ: its worth in the account's currency."""
     cash_critical: Decimal = Decimal(1000)
-    """From here on a difference of cash is critical, in its own currency."""
+    """From here on a difference of cash is critical: its worth in the account's currency."""
     minor: Policy = "sync_to_broker"
     critical: Policy = "halt_and_alert"
 

@@ -46,8 +46,9 @@ PRICED_NS = 3_600_000_000_000
 class Desk:
     """State, configuration, and what is to be said and done."""
 
-    def __init__(self, config: SendingConfig, capabilities: Capabilities, node: str) -> None:
+    def __init__(self, config: SendingConfig, capabilities: Capabilities, node: str, symbols: Iterable[str]) -> None:
         self.config = config
+        self.symbols = frozenset(symbols)
         self.capabilities = capabilities
         self.node = node
         self.state = SendingState()
@@ -177,6 +178,10 @@ class Desk:
         if by_order:
             _add(self.state.by_orders, symbol, signed)
         _add(self.state.positions, symbol, signed)
+
+    def is_ours(self, symbol: str) -> bool:
+        """It is configured, or orders of ours have traded in it: what the account holds in others is somebody else's."""
+        return symbol in self.symbols or symbol in self.state.by_orders
 
     # -- the books ---------------------------------------------------------------------------------------------------
 

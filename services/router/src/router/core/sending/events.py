@@ -44,6 +44,8 @@ class LedgerFigures(msgspec.Struct, frozen=True, kw_only=True):
     """Signed contracts by symbol, all strategies together."""
     cash: dict[str, Decimal]
     """By currency."""
+    rates: dict[str, Decimal] = {}
+    """By currency: what one unit is worth in the account's own, by our marks; those that have none are not in it."""
     netting: dict[str, Decimal] = {}
     """By currency: by how much cash may differ because a broker nets what strategies hold on margin in one symbol and we do not;
     profit is then realised at other moments. It is how far what the open positions cost lies apart."""

@@ -47,6 +47,9 @@ def execute(desk: Desk, execution: VenueExecution) -> bool:
     if execution.ts_event_ns <= desk.state.forgotten_ns:
         desk.count("executions_too_old")
         return False
+    if not (execution.order_id or execution.strategy_id or desk.is_ours(execution.symbol)):
+        _pass_over(desk, execution)
+        return False
     signed = execution.quantity if execution.side == "buy" else -execution.quantity
     before, corrects = _replace(desk, execution)
     booked = _booked(execution, signed)
@@ -67,6 +70,15 @@ def take_over(desk: Desk, execution: VenueExecution) -> None:
     booked = _booked(execution, signed)
     booked.priced = booked.silent = True
     desk.remember_execution(execution.exec_id, booked)
+
+
+def _pass_over(desk: Desk, execution: VenueExecution) -> None:
+    """It is of a symbol that is not configured: somebody else's, and all that we notice of it is its cash."""
+    desk.state.cash_is_shared = True
+    desk.count("executions_elsewhere")
+    take_over(desk, execution)
+    if execution.liquidation and not execution.corrects:
+        _warn_liquidated(desk, execution)
 
 
 def _say_difference(desk: Desk, execution: VenueExecution, change: Decimal) -> None:
@@ -179,10 +191,10 @@ def _warn_liquidated(desk: Desk, execution: VenueExecution) -> None:
     whose = ""
     if execution.position_of:
         whose = f", of what order {execution.position_of} of strategy {execution.strategy_id or EXTERNAL} had opened"
-    held = f"{state.positions.get(symbol, ZERO).normalize():f} {symbol}"
+    held = f"; the account has {state.positions.get(symbol, ZERO).normalize():f} {symbol} now" if desk.is_ours(symbol) else ""
     text = (
         f"{desk.config.account}: the broker closed {what} by itself ({execution.liquidation}){whose}: its order {order}, "
-        f"execution {execution.exec_id}; the account has {held} now. It may close more: look at the account's margin"
+        f"execution {execution.exec_id}{held}. It may close more: look at the account's margin"
     )
     desk.alert("position_liquidated", "critical", text)
 

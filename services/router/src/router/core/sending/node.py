@@ -11,7 +11,7 @@ The first event of a process is `Disconnected`: whatever was under way when the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -60,7 +60,8 @@ class SendingNode:
     inputs: Sequence[Topic] = (Topic.CONTROL, Topic.CLOCK, Topic.ORDERS)
     order_path = True
 
-    def __init__(self, config: SendingConfig, capabilities: Capabilities, venue: str) -> None:
+    def __init__(self, config: SendingConfig, capabilities: Capabilities, venue: str, symbols: Iterable[str]) -> None:
+        """`symbols`: those of `[[instruments]]`."""
         if config.quiet_s < capabilities.books_lag_s:
             lag = capabilities.books_lag_s
             raise ConfigError(
@@ -68,7 +69,7 @@ class SendingNode:
             )
         self.name = f"sender.{venue}"
         self._account = config.account
-        self._desk = Desk(config, capabilities, self.name)
+        self._desk = Desk(config, capabilities, self.name, symbols)
         self._handlers: dict[type, Callable[[Desk, Any], object]] = {
             SubmitOrder: self._if_ours(requests.submit),
             CancelOrder: self._if_ours(requests.cancel),

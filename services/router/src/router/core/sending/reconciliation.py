@@ -21,7 +21,15 @@ from router.core.sending.config import ReconcilePolicy
 from router.core.sending.events import LedgerFigures
 
 Kind = Literal[
-    "position", "ledger_position", "cash", "order_terms", "order_filled", "order_ended", "order_external", "order_unknown_ours"
+    "position",
+    "ledger_position",
+    "position_elsewhere",
+    "cash",
+    "order_terms",
+    "order_filled",
+    "order_ended",
+    "order_external",
+    "order_unknown_ours",
 ]
 Severity = Literal["minor", "critical"]
 ZERO = Decimal(0)
@@ -40,6 +48,8 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def text(self) -> str:
         """For people, and the key by which a difference is known again."""
+        if self.kind == "position_elsewhere":
+            return f"{self.kind} {self.about}: the broker has {self.theirs}, had {self.ours}; no [[instruments]] entry is of it"
         who = "the ledger" if self.kind == "ledger_position" else "the broker"
         return f"{self.kind} {self.about}: we have {self.ours or 'nothing'}, {who} has {self.theirs or 'nothing'}"
 
@@ -67,6 +77,10 @@ class OurBooks(msgspec.Struct, frozen=True, kw_only=True):
     positions: Mapping[str, Decimal]
     cash: Mapping[str, Decimal] | None = None
     """What the portfolio's ledger leads us to expect at the broker; None: not known."""
+    cash_is_shared: bool = False
+    """What others hold in symbols that are not configured may have moved cash."""
+    rates: Mapping[str, Decimal] = {}
+    """What one unit of a currency is worth in the account's own, where that is known."""
 
 
 def compare(
@@ -84,7 +98,18 @@ def compare(
     if ledger is not None:
         found += _positions("ledger_position", ours.positions, ledger.positions, policy.quantity_tolerance)
     if ours.cash is not None:
-        found += _cash(ours.cash, cash, ledger.netting if ledger is not None else {}, policy)
+        found += _cash(ours, ours.cash, cash, ledger.netting if ledger is not None else {}, policy)
+    return found
+
+
+def elsewhere(known: Mapping[str, Decimal], shown: Mapping[str, Decimal]) -> list[Difference]:
+    """Positions of somebody else's, in symbols that are not configured, that are not as they were `known`."""
+    found = []
+    for symbol in sorted({*known, *shown}):
+        before, now = (each.get(symbol, ZERO).normalize() for each in (known, shown))
+        if before != now:
+            about = {"ours": f"{before:f}", "theirs": f"{now:f}"}
+            found.append(Difference(kind="position_elsewhere", about=symbol, severity="minor", **about))
     return found
 
 
@@ -136,13 +161,19 @@ def _positions(kind: Kind, ours: Mapping[str, Decimal], theirs: Mapping[str, Dec
 
 
 def _cash(
-    ours: Mapping[str, Decimal], theirs: Mapping[str, Decimal], netting: Mapping[str, Decimal], policy: ReconcilePolicy
+    books: OurBooks,
+    ours: Mapping[str, Decimal],
+    theirs: Mapping[str, Decimal],
+    netting: Mapping[str, Decimal],
+    policy: ReconcilePolicy,
 ) -> list[Difference]:
+    """A currency whose worth nobody knows is taken for the account's own: most are worth less."""
     found = []
     for currency in sorted({*ours, *theirs}):
         mine, other = ours.get(currency, ZERO), theirs.get(currency, ZERO)
-        apart = abs(mine - other) - netting.get(currency, ZERO)
+        apart = (abs(mine - other) - netting.get(currency, ZERO)) * books.rates.get(currency, Decimal(1))
         if apart > policy.cash_tolerance:
-            severity: Severity = "critical" if apart >= policy.cash_critical else "minor"
+            critical = apart >= policy.cash_critical and not books.cash_is_shared
+            severity: Severity = "critical" if critical else "minor"
             found.append(Difference(kind="cash", about=currency, ours=str(mine), theirs=str(other), severity=severity))
     return found

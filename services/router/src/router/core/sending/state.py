@@ -201,4 +201,10 @@ class SendingState(msgspec.Struct, kw_only=True):
     """Symbols of which the broker has refused the last order, with the reason that people were told."""
     external: dict[str, None] = {}
     """Open orders of others, by the broker's id."""
+    symbols: list[str] | None = None
+    """Those that were configured at the last look at the books; None: there was none."""
+    elsewhere: dict[str, Decimal] = {}
+    """What the account holds in symbols that are not configured, as people were told last; none is zero."""
+    cash_is_shared: bool = False
+    """There is such a holding, or one has changed and cash has not been found right since."""
     counters: dict[str, int] = {}

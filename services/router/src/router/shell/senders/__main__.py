@@ -50,9 +50,9 @@ async def _at_a_broker(context: ServiceContext, config: SendingConfig) -> None:
     if context.common.book.clock != "wall":
         raise ConfigError("key 'book.clock': a broker lives on wall time; leave out [sender] to replay on paper")
     venue = _venues(config.venue)(context.raw, context.common.instruments, config.account)
-    node = SendingNode(config, venue.capabilities, config.venue)
-    bus = context.bus()
     instruments = context.common.instruments
+    node = SendingNode(config, venue.capabilities, config.venue, [each.symbol for each in instruments])
+    bus = context.bus()
     sender = LiveSender(node, venue, config, bus, context.common.postgres, context.options(), context.health, instruments)
     try:
         await sender.run(context.stop)

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -44,10 +44,22 @@ from barque.errors import BusUnavailable
 from barque.faults import reach
 from barque.instruments import Instrument
 from barque.messages import Halt, Message, Topic
+from barque.money import Exchange, MissingPrice
 from barque.observability.health import Health
 from barque.postgres.pool import connect_one, postgres_errors
 from barque.postgres.projector import Handled
-from barque.venue import Accepted, Ended, Executed, Modified, Rejected, RequestRefused, Venue, VenueExecution, VenuePosition
+from barque.venue import (
+    Accepted,
+    Ended,
+    Executed,
+    Modified,
+    Rejected,
+    RequestRefused,
+    Venue,
+    VenueAccount,
+    VenueExecution,
+    VenuePosition,
+)
 from router.core.sending.config import SendingConfig
 from router.core.sending.effects import AskBooks, Effect, HaltBook
 from router.core.sending.events import Books, LedgerFigures, ReconcileAsked, Release
@@ -65,6 +77,7 @@ _ANSWERED = "DELETE FROM reconcile_requests WHERE book = $1 AND command_id = ANY
 _WHERE = "WHERE book = $1 AND lineage = $2 AND account = $3"
 _HELD = f"SELECT symbol, sum(quantity) AS quantity, sum(quantity * average_price) AS cost FROM positions {_WHERE} GROUP BY symbol"  # noqa: S608
 _CASH = f"SELECT currency, amount FROM cash {_WHERE}"  # noqa: S608
+_MARKS = "SELECT symbol, price FROM marks WHERE book = $1 AND lineage = $2"
 _OWNERS = f"SELECT order_id, strategy_id FROM intents {_WHERE} AND order_id = ANY($4)"  # noqa: S608
 _BOOKED = "SELECT positions -> 'fills' ->> 0 FROM node_state WHERE book = $1 AND lineage = $2 AND node = 'portfolio'"
 
@@ -286,8 +299,9 @@ class LiveSender:
             if isinstance(effect, AskBooks):
                 self._venue.ask(effect)
 
-    async def _figures(self, positions: Sequence[VenuePosition]) -> LedgerFigures | None:
-        """What the portfolio has booked of the account; None: it has not begun to, or is behind what has been said here."""
+    async def _figures(self, positions: Sequence[VenuePosition], account: VenueAccount) -> LedgerFigures | None:
+        """What the portfolio has booked of the account, beside what the broker shows; None: it has not begun to, or is behind
+        what has been said here."""
         head = await self._bus.head(Topic.FILLS)
         connection = await connect_one(self._postgres)
         try:
@@ -296,6 +310,7 @@ class LiveSender:
                     return None
                 held = await connection.fetch(_HELD, *self._account_key())
                 cash = await connection.fetch(_CASH, *self._account_key())
+                marks = await connection.fetch(_MARKS, self._bus.book, self._row.lineage)
         finally:
             await connection.close(timeout=1)
         if not cash:
@@ -303,6 +318,12 @@ class LiveSender:
         return LedgerFigures(
             positions={row["symbol"]: row["quantity"] for row in held if row["quantity"]},
             cash={row["currency"]: row["amount"] for row in cash},
+            rates=rates(
+                self._instruments,
+                {row["symbol"]: row["price"] for row in marks},
+                {*account.cash, *(row["currency"] for row in cash)},
+                account.currency,
+            ),
             netting=netting(self._instruments, {row["symbol"]: row["cost"] for row in held}, positions),
         )
 
@@ -327,6 +348,24 @@ class LiveSender:
             self._shell.ready()
         elif self._shell.not_ready(reason):
             self._shell.log.info("orders_wait", reason=reason)
+
+
+def rates(
+    instruments: Mapping[str, Instrument], marks: Mapping[str, Decimal], currencies: Iterable[str], base: str
+) -> dict[str, Decimal]:
+    """What one unit of each currency is worth in `base`, by the marks; without those to which no pair with a mark leads."""
+
+    def price(symbol: str) -> Decimal:
+        mark = marks.get(symbol)
+        if not mark:
+            raise MissingPrice(symbol)
+        return mark
+
+    exchange, found = Exchange(instruments, price), {}
+    for currency in sorted(currencies):
+        with suppress(MissingPrice):
+            found[currency] = exchange.convert(Decimal(1), currency, base)
+    return found
 
 
 def netting(

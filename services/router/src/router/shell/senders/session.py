@@ -54,9 +54,9 @@ class VenueSession:
         self,
         venue: Venue,
         config: SendingConfig,
-        figures: Callable[[Sequence[VenuePosition]], Awaitable[LedgerFigures | None]],
+        figures: Callable[[Sequence[VenuePosition], VenueAccount], Awaitable[LedgerFigures | None]],
     ) -> None:
-        """`figures`: the portfolio's rows of the account, beside the broker's positions."""
+        """`figures`: the portfolio's rows of the account, beside the broker's positions and account."""
         self.news = asyncio.Event()
         """Set while there is something to take."""
         self._venue = venue
@@ -253,7 +253,7 @@ class VenueSession:
                     executions=executions,
                     positions=positions,
                     account=account,
-                    ledger=await self._figures(positions),
+                    ledger=await self._figures(positions, account),
                 )
         except Exception as error:  # the question is put again, whatever kept it from being answered
             if not isinstance(error, BarqueError | TimeoutError):
