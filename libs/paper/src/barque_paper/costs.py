@@ -46,6 +46,10 @@ class Costs:
             return price
         return self._above_zero(price + self._offsets.get((side, bar.price), ZERO))
 
+    def recorded(self, side: Side, bar: Bar, price: Decimal) -> Decimal:
+        """What stood in `bar` when an order of `side` could have `price`."""
+        return price - self._offsets.get((side, bar.price), ZERO)
+
     def slipped(self, order: SubmitOrder, price: Decimal) -> Decimal:
         """`price` made worse by the slippage, on the grid, never past the order's limit."""
         if not self._slips:

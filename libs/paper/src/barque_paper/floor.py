@@ -131,7 +131,7 @@ class Floor:
             return bar
         if working.entry_price is None or bar.ts_close_ns != active_ns:
             return None
-        rest = remainder(bar, working)
+        rest = remainder(bar, working, self._costs[bar.symbol])
         working.entry_price = None
         return rest
 

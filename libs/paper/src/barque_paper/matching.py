@@ -87,10 +87,10 @@ def followed(working: WorkingOrder, bar: Bar, costs: Costs) -> Decimal:
     return prices.sign * best
 
 
-def remainder(bar: Bar, working: WorkingOrder) -> Bar:
+def remainder(bar: Bar, working: WorkingOrder, costs: Costs) -> Bar:
     """What is left of a bar for an order whose parent filled inside it at `entry_price`: from there only the worse way,
     because nobody knows what came before the entry and what after."""
-    entry = float(working.entry_price or 0)
+    entry = float(costs.recorded("buy" if working.order.side == "sell" else "sell", bar, working.entry_price or Decimal(0)))
     start = min(max(entry, bar.low), bar.high)
     low, high = (bar.low, start) if working.order.side == "sell" else (start, bar.high)
     return Bar(
