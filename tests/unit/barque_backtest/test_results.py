@@ -174,3 +174,11 @@ def test_critical_alerts_and_equity_below_zero_are_notes() -> None:
     assert any(note.startswith("equity came to zero or below") for note in result.notes)
     assert f"{iso(T0)}: a (1 more like it)" in result.notes
     assert a_result().notes == []
+
+
+def test_who_cannot_trade_or_be_valued_is_a_note() -> None:
+    other = AccountConfig(name="other", currency="USD", starting_cash=Decimal(10_000))
+    notes = summarise(a_run([fill(1, "1", "10.00")], 2, accounts=(other,)), [[bars([10.0, 10.0])]]).notes
+    assert [note.partition(":")[0] for note in notes] == ["account paper traded and has no [[portfolio.accounts]] entry"]
+    notes = summarise(a_run([], 2, strategies=()), [[bars([10.0, 10.0])]]).notes
+    assert notes == ["no [[strategies]] entry is enabled: nobody traded"]

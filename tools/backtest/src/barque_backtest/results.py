@@ -271,8 +271,16 @@ def _notes(run: BacktestRun, total: Statistics) -> list[str]:
     notes = []
     if run.facts.interrupted:
         notes.append("stopped before the data ended; everything up to then is as in a full run")
+    if not run.strategies:
+        notes.append("no [[strategies]] entry is enabled: nobody traded")
+    unvalued = sorted({fill.account for fill in run.fills} - {account.name for account in run.accounts})
     if not run.accounts:
         notes.append("no [[portfolio.accounts]] entry: returns and ratios need starting cash; add one")
+    elif unvalued:
+        notes.append(
+            f"account {', '.join(unvalued)} traded and has no [[portfolio.accounts]] entry: it is not valued and no breaker sees "
+            f"its losses; the figures begin with the cash of {run.accounts[0].name}"
+        )
     if total.end_equity is None:
         pairs = sorted({i.currency for i in run.instruments} - {total.currency})
         notes.append(
