@@ -226,6 +226,12 @@ def test_parquet_is_read_to_the_nanosecond(stamp: pa.Array, offset: int, zipped:
             "columns time, bid, ask: missing timestamp for quotes; expected one of: quotes: timestamp, bid",
         ),
         ("q.csv", "timestamp,bid\n", "missing ask for quotes"),
+        (
+            "q.csv",
+            "Date,Time,Open,High,Low,Close,Volume\n",
+            "; try `barque data import --map timestamp=Date+Time,open=Open,high=High,low=Low,close=Close,volume=Volume`",
+        ),
+        ("q.csv", "timestamp;open;high;low;close\n", "; all is in one column: `barque data import` takes --delimiter"),
         ("q.csv", "timestamp,open,high,close\n", "missing low for bars"),
         ("q.csv", "timestamp,bid_open,bid_high,bid_low,bid_close\n", "missing ask_open, ask_high, ask_low, ask_close"),
         ("q.csv", "", "columns (none): missing timestamp"),

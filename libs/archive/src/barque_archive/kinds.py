@@ -29,6 +29,8 @@ OPTIONAL: Mapping[FileKind, tuple[str, ...]] = {
     "bid_ask_bars": ("ts_close", "volume", "tick_count", "seq"),
     "bars": ("ts_close", "volume", "tick_count", "seq"),
 }
+_GUESSES = {"timestamp": ("time", "date", "datetime")}
+"""What a timestamp is called elsewhere, the best last."""
 OUR_NAMES = sorted({*TIMESTAMPS, *(name for table in (COLUMNS, OPTIONAL) for names in table.values() for name in names)})
 
 
@@ -38,14 +40,27 @@ def kind_of(columns: Sequence[str], among: Sequence[FileKind] = tuple(COLUMNS)) 
     for kind in among:
         if present.issuperset(COLUMNS[kind]) and present.intersection(TIMESTAMPS):
             return kind
-    closest = max(among, key=lambda kind: (len(present.intersection(COLUMNS[kind])), -len(COLUMNS[kind])))
+    alike = {column.strip().lower() for column in columns}
+    closest = max(among, key=lambda kind: (len(alike.intersection(COLUMNS[kind])), -len(COLUMNS[kind])))
     missing = [column for column in COLUMNS[closest] if column not in present]
     if not present.intersection(TIMESTAMPS):
         missing.insert(0, "timestamp")
     expected = "; ".join(f"{kind}: {', '.join(('timestamp', *COLUMNS[kind]))}" for kind in among)
     raise ConfigError(
         f"columns {', '.join(columns) or '(none)'}: missing {', '.join(missing)} for {closest}; expected one of: {expected}"
+        f"{_hint(columns, [*missing, *(name for name in OPTIONAL[closest] if name not in present)])}"
     )
+
+
+def _hint(columns: Sequence[str], wanted: Sequence[str]) -> str:
+    """How `barque data import` may read the file all the same, where that can be guessed."""
+    if len(columns) == 1 and any(sign in columns[0] for sign in ";|\t"):
+        return "; all is in one column: `barque data import` takes --delimiter"
+    alike = {column.strip().lower(): column for column in columns}
+    if "date" in alike and "time" in alike:
+        alike["datetime"] = f"{alike['date']}+{alike['time']}"
+    theirs = {ours: alike[name] for ours in wanted for name in _GUESSES.get(ours, (ours,)) if name in alike}
+    return f"; try `barque data import --map {','.join(f'{ours}={name}' for ours, name in theirs.items())}`" if theirs else ""
 
 
 def renamed(columns: Sequence[str], theirs: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
