@@ -20,8 +20,8 @@ from barque.messages import (
     RejectReason,
     Resume,
 )
-from barque.venue import Disconnected, Ended, Executed, Modified, Rejected
-from router.core.sending.effects import Send
+from barque.venue import Connected, Disconnected, Ended, Executed, Modified, Rejected
+from router.core.sending.effects import Send, Withdraw
 from router.core.sending.events import NotSent, ReconcileAsked, Release
 from tests.support.builders import NS, T0, an_order
 from tests.support.routing import command, of_kind
@@ -264,6 +264,19 @@ def test_an_exit_of_an_entry_that_is_long_forgotten_is_refused_under_a_halt_and_
     said = sending.tell(command(Halt), stop)
     assert [refused.reason for refused in of_kind(OrderRejected, said)] == [RejectReason.HALTED]
     assert [alert.name for alert in of_kind(Alert, said)] == ["position_unprotected"]
+
+
+def test_an_exit_that_cannot_leave_for_want_of_the_broker_s_books_is_told_of_with_the_session_s_trouble() -> None:
+    sending = with_entry(10)
+    sending.tell(Connected(ts_event_ns=T0))
+    sending.broker.trade("b", D(10))
+    settled(sending)
+    assert at_broker(sending) == {}
+    said = sending.wait(59)
+    assert of_kind(Alert, said) == []
+    alerts = of_kind(Alert, sending.wait(2) + sending.wait(60))
+    assert [alert.name for alert in alerts] == ["sender_disconnected", "position_unprotected", "position_unprotected"]
+    assert "the broker's books are being compared with ours. 10 contracts are without it" in alerts[-1].text
 
 
 def test_under_a_halt_exits_still_shrink() -> None:
@@ -544,3 +557,105 @@ def test_an_exit_that_fills_whole_while_it_is_made_larger_ends_its_entry_though_
     settled(sending)
     assert (at_broker(sending), sending.positions()) == ({}, {})
     assert sending.broker.orders["b"].filled == 5
+
+
+# -- exits that end before their entry fills ---------------------------------------------------------------------------
+
+
+def looked(sending: Sending) -> list[Message]:
+    """A quiet period, and a look at the books."""
+    return sending.wait(6) + sending.answer()
+
+
+def test_an_exit_that_the_broker_refuses_withdraws_its_entry_and_is_told_of_if_that_fills_all_the_same() -> None:
+    sending = native()
+    sending.tell(*a_bracket("b"))
+    sending.deliver()
+    sending.luck = ["lost_before"]
+    refusal: dict[str, Any] = {"reason": RejectReason.PRICE, "detail": "no", "ts_event_ns": T0}
+    said = sending.tell(Rejected(order_id="b-sl", **refusal))
+    assert [alert.name for alert in of_kind(Alert, said)] == ["order_rejected"]
+    assert [effect.request.order_id for effect in sending.effects if isinstance(effect, Withdraw)] == ["b"]
+    sending.broker.trade("b", D(4))
+    (alert,) = of_kind(Alert, settled(sending) + looked(sending))
+    assert (alert.name, alert.severity) == ("position_unprotected", "critical")
+    assert "b-sl" in alert.text
+    assert "4 contracts are without it" in alert.text
+
+
+@pytest.mark.parametrize("fills", [True, False])
+def test_an_exit_that_the_broker_ends_before_its_entry_fills_is_told_of_when_it_does(fills: bool) -> None:
+    sending = native()
+    sending.tell(*a_bracket("b"))
+    sending.deliver()
+    said = sending.tell(Ended(order_id="b-sl", how="cancelled", detail="by hand", ts_event_ns=T0))
+    assert of_kind(Alert, said) == []
+    sending.crash()
+    sending.connect()
+    if fills:
+        sending.broker.trade("b", D(10))
+    else:
+        sending.tell(Ended(order_id="b", how="cancelled", detail="by hand", ts_event_ns=T0))
+    said = settled(sending) + looked(sending)
+    assert [alert.text.partition(",")[0] for alert in of_kind(Alert, said)] == ["EURUSD: stop order b-sl"] * fills
+    assert sending.state()["missed"] == {}
+
+
+def test_an_exit_that_was_withdrawn_as_asked_is_not_missed() -> None:
+    for sending in (native(), Sending()):
+        sending.connect()
+        sending.tell(*a_bracket("b"))
+        settled(sending)
+        sending.tell(withdrawal("b-sl"))
+        settled(sending)
+        assert sending.state_of("b-sl") == "CANCELLED"
+        sending.broker.trade("b", D(10))
+        assert of_kind(Alert, settled(sending)) == []
+
+
+@pytest.mark.parametrize("holds", [True, False])
+def test_an_entry_that_trades_after_it_had_ended_with_its_exits_is_told_of(holds: bool) -> None:
+    """The broker's word of 3 contracts comes after that of the end."""
+    sending = native() if holds else Sending()
+    sending.connect()
+    sending.tell(*a_bracket("b"))
+    settled(sending)
+    late = replace(sending.broker.execute("b", "buy", D(3)), ts_event_ns=T0)
+    sending.broker.pending.clear()
+    ended = [Ended(order_id=each, how="cancelled", detail="", ts_event_ns=T0) for each in ("b", "b-tp", "b-sl")]
+    assert of_kind(Alert, sending.tell(*ended)) == []
+    assert [sending.state_of(each) for each in ("b", "b-tp", "b-sl")] == ["CANCELLED"] * 3
+    alerts = of_kind(Alert, sending.tell(Executed(execution=late)) + looked(sending))
+    assert [(alert.name, alert.severity) for alert in alerts] == [
+        ("position_unprotected", "warning"),
+        ("position_unprotected", "critical"),
+    ]
+    assert "3 contracts are without it" in alerts[-1].text
+
+
+def test_an_entry_that_was_given_up_and_trades_all_the_same_has_no_exits_and_that_is_told() -> None:
+    sending = Sending()
+    sending.connect()
+    sending.luck = ["lost_after"]
+    sending.tell(*a_bracket("b"))
+    for _ in range(2):
+        sending.answer(open_orders=())
+        sending.wait(6)
+    assert [sending.state_of(each) for each in ("b", "b-tp", "b-sl")] == ["REJECTED", "CANCELLED", "CANCELLED"]
+    sending.broker.trade("b", D(4))
+    alerts = [alert for alert in of_kind(Alert, settled(sending)) if alert.name == "position_unprotected"]
+    assert [alert.severity for alert in alerts] == ["warning", "critical"]
+    assert "its entry had ended, and has traded all the same. 4 contracts are without it" in alerts[-1].text
+
+
+def test_reports_in_the_wrong_order_of_a_bracket_that_is_over_are_no_alarm() -> None:
+    """The stop's end is told first, then the entry's fill, then the profit's: all three have happened by then."""
+    sending = native()
+    sending.tell(*a_bracket("b"))
+    settled(sending)
+    fills = [sending.broker.trade(order_id, D(10)) for order_id in ("b", "b-tp")]
+    sending.broker.orders["b-sl"].open = False
+    sending.broker.pending.clear()
+    said = sending.tell(Ended(order_id="b-sl", how="cancelled", detail="", ts_event_ns=T0))
+    said += sending.tell(Executed(execution=fills[0])) + sending.tell(Executed(execution=fills[1]))
+    assert of_kind(Alert, said + looked(sending)) == []

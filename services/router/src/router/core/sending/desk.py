@@ -28,6 +28,7 @@ from router.core.sending.state import (
     SLACK,
     ZERO,
     Booked,
+    Doubted,
     EndedOrder,
     Finished,
     LiveOrder,
@@ -123,6 +124,11 @@ class Desk:
                     return RejectReason.BREAKER, f"a circuit breaker of {scope or 'the book'} is {state.tripped[scope]}"
         return None
 
+    def miss(self, order: SubmitOrder, left: Decimal, why: str) -> None:
+        """An exit has ended with `left` contracts to close, should its entry fill."""
+        if left > 0:
+            self.state.missed[order.order_id] = Doubted(order=order, left=left, why=why, since_ns=self.state.now_ns)
+
     def parent_of(self, order: SubmitOrder) -> LiveOrder | Finished | None:
         """The entry of a bracket's exit, as far as it is remembered."""
         if order.parent_id is None:
@@ -148,6 +154,9 @@ class Desk:
         if live.change is not None and not live.own_change:
             detail = f"order {order.order_id} has ended; nothing of it was changed"
             self.say(ModifyRejected, live.change, reason=RejectReason.UNKNOWN_ORDER, detail=detail)
+        parent = state.orders.get(order.parent_id or "")
+        if live.state is not OrderState.FILLED and live.cancel is None and parent is not None and not parent.filled:
+            self.miss(order, live.keep - live.filled, f"it ended as {live.state} before its entry had filled")
         if not self.capabilities.brackets:
             missing = order.quantity - live.filled
             for child in self.children_of(order.order_id):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from barque.messages import Fill, SubmitOrder, Topic
 from barque.messages.orders import commission_id
@@ -202,6 +202,8 @@ def _warn_liquidated(desk: Desk, execution: VenueExecution) -> None:
 def _late(desk: Desk, finished: Finished, contracts: Decimal) -> LiveOrder | None:
     """An order that had ended has traded all the same, or less than it seemed."""
     order = finished.order
+    if contracts > 0:
+        _miss_exits(desk, order.order_id)
     if finished.state is OrderState.REJECTED and contracts > 0:
         desk.count("orders_revived")
         desk.ask()
@@ -218,6 +220,14 @@ def _late(desk: Desk, finished: Finished, contracts: Decimal) -> LiveOrder | Non
         for child in exits:
             child.keep += contracts
     return None
+
+
+def _miss_exits(desk: Desk, entry_id: str) -> None:
+    """Those that ended because their entry had."""
+    for each in desk.state.finished.values():
+        if each.order.parent_id == entry_id and each.state is not OrderState.FILLED:
+            order = SubmitOrder(**asdict(each.order))
+            desk.miss(order, order.quantity - each.filled, "its entry had ended, and has traded all the same")
 
 
 def _cut_siblings(desk: Desk, oco_group: str | None, order_id: str, contracts: Decimal) -> None:

@@ -97,13 +97,15 @@ def warn_waits(desk: Desk, live: LiveOrder, why: str) -> None:
 def doubt(desk: Desk, live: LiveOrder, why: str) -> None:
     """The broker has ended an exit that has something to close. Perhaps it did so because the other has filled, which it has not
     reported yet: where the broker links orders a look at its books, a quiet period later, comes before the warning."""
-    if not protects(desk, live):
+    if protects(desk, live):
+        _doubt(desk, live.order, live.keep - live.filled, why)
+
+
+def _doubt(desk: Desk, order: SubmitOrder, left: Decimal, why: str) -> None:
+    if order.oco_group is None or not desk.capabilities.oco:
+        _say_unprotected(desk, order, exposed(desk, order, left), why)
         return
-    if live.order.oco_group is None or not desk.capabilities.oco:
-        warn_unprotected(desk, live, why)
-        return
-    left = live.keep - live.filled
-    desk.state.doubted[live.order.order_id] = Doubted(order=live.order, left=left, why=why, since_ns=desk.state.now_ns)
+    desk.state.doubted[order.order_id] = Doubted(order=order, left=left, why=why, since_ns=desk.state.now_ns)
     desk.ask(desk.config.quiet_s)
 
 
@@ -116,6 +118,16 @@ def resolve_doubts(desk: Desk, asked_ns: int) -> None:
         del desk.state.doubted[order_id]
         if contracts > 0:
             _say_unprotected(desk, doubted.order, contracts, doubted.why)
+
+
+def tell_missed(desk: Desk) -> None:
+    """Of exits that had ended before: their entry has filled, or has ended too."""
+    for order_id, missed in list(desk.state.missed.items()):
+        if exposed(desk, missed.order, missed.left) > 0:
+            _doubt(desk, missed.order, missed.left, missed.why)
+        elif isinstance(desk.parent_of(missed.order), LiveOrder):
+            continue
+        del desk.state.missed[order_id]
 
 
 def _say_unprotected(desk: Desk, order: SubmitOrder, contracts: Decimal, why: str) -> None:

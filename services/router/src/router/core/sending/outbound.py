@@ -23,6 +23,7 @@ def release(desk: Desk) -> None:
     """Turn what waits into effects, as far as it may leave now."""
     _drop(desk)
     exits.settle(desk)
+    exits.tell_missed(desk)
     _again(desk, desk.state.connected and not desk.state.disabled)
     if desk.state.connected:
         _cancels(desk)
@@ -120,10 +121,11 @@ def _drop(desk: Desk) -> None:
 
 def _warn_waiting(desk: Desk, live: LiveOrder) -> None:
     state = desk.state
-    waits = state.halted or bool(state.disabled)
+    long = bool(state.waiting_ns) and state.now_ns - state.waiting_ns >= ns(desk.config.alert_after_s)
+    waits = state.halted or bool(state.disabled) or long
     if waits and not live.alerted and exits.protects(desk, live):
         live.alerted = True
-        why = f"the broker takes no orders: {state.disabled}"
+        why = session.hindrance(state)
         if state.halted:
             why = "the book is halted; it leaves after `barque resume`"
         exits.warn_unprotected(desk, live, why)

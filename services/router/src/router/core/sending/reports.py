@@ -73,6 +73,9 @@ def rejected(desk: Desk, event: Rejected) -> None:
     else:
         desk.say(OrderRejected, live.order, event.ts_event_ns, reason=event.reason, detail=event.detail)
     desk.move(live, OrderEvent.REJECTED)
+    entry = desk.state.orders.get(live.order.parent_id or "")
+    if entry is not None:
+        exits.end_entry(desk, entry)
 
 
 def noted(desk: Desk, event: Noted) -> None:

@@ -64,6 +64,7 @@ def cancel(desk: Desk, request: CancelOrder) -> None:
     if live is None:
         return _unknown(desk, CancelRejected, request, "cancel")
     if live.state is OrderState.NEW:
+        live.cancel = request
         end_unsent(desk, live, "cancelled as asked; it had not been sent")
         return
     if live.cancel is None or live.own_cancel:

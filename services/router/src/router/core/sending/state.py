@@ -197,6 +197,8 @@ class SendingState(msgspec.Struct, kw_only=True):
     """Differences seen, with the time at which the books were asked that first showed them."""
     doubted: dict[str, Doubted] = {}
     """By id: people are told of these, should the next look at the books not explain them."""
+    missed: dict[str, Doubted] = {}
+    """By id: exits that have ended and may yet be needed, for their entry may fill."""
     refused: dict[str, str] = {}
     """Symbols of which the broker has refused the last order, with the reason that people were told."""
     external: dict[str, None] = {}
