@@ -37,6 +37,15 @@ def test_a_strategy_over_ticks_that_nobody_makes_bars_of_heard_none() -> None:
     assert notes(quotes(50, 1)) == [f"strategy sma heard no bar: it asks for EURUSD 1m bid, and the data have quotes: {wanted}"]
 
 
+@pytest.mark.parametrize("interval", ["1m", "5m"])
+def test_bars_that_are_asked_for_of_data_that_cannot_give_them_are_not_there(interval: str) -> None:
+    """Nobody makes mid bars of bids."""
+    asked = {"bars": [{"symbols": ["EURUSD"], "interval": interval, "prices": ["mid"]}]}
+    told = f"strategy sma heard no bar: it asks for EURUSD {interval} mid, there were EURUSD 1m bid"
+    assert notes(walk(50, 1, price="bid"), interval, "mid", barbuilder=asked) == [told]
+    assert not notes(walk(50, 1, price="mid"), interval, "mid", barbuilder=asked)
+
+
 def test_each_series_that_it_asks_for_and_there_is_not_is_named() -> None:
     both = {"id": "h", "strategy": "tests.support.strategies:Heard", "symbols": ["EURUSD", "USDJPY"], "intervals": ["1h", "4h"]}
     hours = {"bars": [{"symbols": ["EURUSD"], "interval": "1h", "prices": ["last"]}]}

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from barbuilder.config import BarBuilderConfig
+from barbuilder.config import BarBuilderConfig, BarsConfig
 from barque.config import StrategyConfig, load_section
+from barque.intervals import interval_of
 from barque.strategy import Strategy
 from barque_archive.series import Series
 from barque_backtest.run import BacktestRun
@@ -22,8 +23,8 @@ def deaf(run: BacktestRun) -> list[str]:
     """What to say of the strategies that cannot have heard a bar of their main interval, or of one of their series."""
     if not run.facts.series:
         return []
-    there = [*(series for series in run.facts.series if series.kind == "bars"), *_built(run)]
-    there += _inverted(run, there)
+    fed = [*run.facts.series, *_inverted(run)]
+    there = [*(series for series in fed if series.kind == "bars"), *_built(run, fed)]
     notes = []
     for entry in run.strategies:
         if load_strategy(entry.strategy).on_bar is Strategy.on_bar:
@@ -47,19 +48,29 @@ def _missing(entry: StrategyConfig, own: Sequence[Series]) -> list[str]:
     return [f"{symbol} {interval}" for symbol, interval in asked if (symbol, interval) not in known]
 
 
-def _built(run: BacktestRun) -> Iterator[Series]:
-    """What the bar builder made of the data."""
+def _built(run: BacktestRun, fed: Sequence[Series]) -> Iterator[Series]:
+    """What the bar builder can have made of the data."""
     for spec in load_section(run.config, "barbuilder", BarBuilderConfig).bars:
         for symbol in spec.symbols:
-            yield from (Series(symbol, "bars", spec.interval, price) for price in spec.prices)
+            own = [series for series in fed if series.symbol == symbol]
+            yield from (Series(symbol, "bars", spec.interval, price) for price in spec.prices if _is_made(spec, price, own))
 
 
-def _inverted(run: BacktestRun, there: Sequence[Series]) -> Iterator[Series]:
-    """What it made of those bars for derived symbols: of bids asks, and of asks bids."""
+def _is_made(spec: BarsConfig, price: str, own: Sequence[Series]) -> bool:
+    """Of ticks of that kind, or of shorter bars of that price."""
+    if any(series.kind == ("trades" if price == "last" else "quotes") for series in own):
+        return True
+    longer = interval_of(spec.interval)
+    shorter = [interval_of(bars.interval) for bars in own if bars.kind == "bars" and bars.price == price]
+    return spec.takes_bars and any(each.is_time and longer.size % each.size == 0 < longer.size - each.size for each in shorter)
+
+
+def _inverted(run: BacktestRun) -> Iterator[Series]:
+    """The same of derived symbols: of bids asks, and of asks bids."""
     inverse = {instrument.inverts: instrument.symbol for instrument in run.instruments if instrument.inverts}
-    for bars in there:
-        if bars.symbol in inverse:
-            yield bars._replace(symbol=inverse[bars.symbol], price=_MIRRORED.get(bars.price, bars.price))
+    for series in run.facts.series:
+        if series.symbol in inverse:
+            yield series._replace(symbol=inverse[series.symbol], price=_MIRRORED.get(series.price, series.price))
 
 
 def _asked(entry: StrategyConfig, wished: str | None) -> str:
