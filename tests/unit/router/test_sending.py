@@ -178,6 +178,27 @@ def test_an_order_that_closes_is_tried_for_ever_at_longer_intervals_and_a_person
     assert "could not be sent 5 times: no route" in alert.text
 
 
+@pytest.mark.parametrize("luck", ["lost_before", "not_sent"])
+def test_a_cancel_that_comes_to_nothing_is_told_once(luck: Any) -> None:
+    sending = connected()
+    sending.tell(an_order(order_type="limit", limit_price=D("1.2")))
+    sending.deliver()
+    sending.luck = [luck] * 200
+    sending.tell(request(CancelOrder))
+    said: list[Message] = []
+    for second in range(1, 150):
+        said += sending.wait(1) + sending.answer()
+        assert len([m for m in said if isinstance(m, Alert)]) == (second >= 60)
+    (alert,) = of_kind(Alert, said)
+    assert (alert.name, alert.severity) == ("order_not_cancelled", "warning")
+    assert "order o1 (buy 1 EURUSD) was to be cancelled 60 s ago and may still trade: the broker has not answered" in alert.text
+    sending.luck = []
+    sending.wait(11)
+    sending.answer()
+    sending.wait(1)
+    assert [type(m).__name__ for m in sending.deliver()] == ["OrderCancelled"]
+
+
 # -- orders that have ended --------------------------------------------------------------------------------------------
 
 

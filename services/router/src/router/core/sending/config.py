@@ -40,7 +40,7 @@ class SendingConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     quiet_s: float = 5.0
     """Apart from one another lie the two looks at the broker's books that say that something is not there."""
     unknown_alert_s: float = 60.0
-    """An order is UNKNOWN for so long before a person is told."""
+    """An order is UNKNOWN, or a cancel has come to nothing, for so long before a person is told."""
     books_timeout_s: float = 30.0
     """A question to the broker's books that is not answered for so long is asked again."""
     alert_after_s: float = 60.0

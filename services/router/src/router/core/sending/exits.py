@@ -203,7 +203,7 @@ def end_entry(desk: Desk, entry: LiveOrder) -> None:
 def wish_cancel(live: LiveOrder, now_ns: int) -> None:
     """This sender wants the order gone."""
     order = live.order
-    live.cancel, live.own_cancel = cancel_of(order, order.cause, order.root, now_ns), True
+    live.cancel, live.own_cancel, live.cancel_ns = cancel_of(order, order.cause, order.root, now_ns), True, now_ns
 
 
 def _request(live: LiveOrder, now_ns: int, quantity: Decimal) -> ModifyOrder:

@@ -45,6 +45,8 @@ def watch(desk: Desk) -> None:
             desk.ask(config.quiet_s)
         elif live.state is OrderState.UNKNOWN:
             _warn_unknown(desk, live)
+        if live.cancel is not None and live.state is not OrderState.UNKNOWN:
+            _warn_uncancelled(desk, live)
 
 
 def lose_under_way(desk: Desk, detail: str) -> None:
@@ -88,6 +90,19 @@ def _warn_unknown(desk: Desk, live: LiveOrder) -> None:
         f"{age // NS} s; look for it at the broker. It counts as live until the broker's books say what became of it"
     )
     desk.alert("order_unknown", "critical", text)
+
+
+def _warn_uncancelled(desk: Desk, live: LiveOrder) -> None:
+    age = desk.state.now_ns - live.cancel_ns
+    if not live.cancel_ns or age < ns(desk.config.unknown_alert_s):
+        return
+    live.cancel_ns = 0
+    order, why = live.order, session.hindrance(desk.state) or "the broker has not answered"
+    text = (
+        f"{desk.config.account}: order {order.order_id} ({order.side} {order.quantity.normalize():f} {order.symbol}) was to be "
+        f"cancelled {age // NS} s ago and may still trade: {why}. It is asked for again; where it must not trade, cancel it there"
+    )
+    desk.alert("order_not_cancelled", "warning", text)
 
 
 def _drop(desk: Desk) -> None:

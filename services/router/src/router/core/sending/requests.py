@@ -69,6 +69,7 @@ def cancel(desk: Desk, request: CancelOrder) -> None:
         return
     if live.cancel is None or live.own_cancel:
         live.cancel, live.own_cancel, live.failures, live.wait_until_ns = request, False, 0, 0
+        live.cancel_ns = desk.state.now_ns
 
 
 def modify(desk: Desk, request: ModifyOrder) -> None:

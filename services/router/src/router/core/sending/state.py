@@ -47,6 +47,8 @@ class LiveOrder(msgspec.Struct, kw_only=True):
     venue_order_id: str = ""
     cancel: CancelOrder | None = None
     """Wanted, whether it has left or not."""
+    cancel_ns: int = 0
+    """Since when; 0: people know that it has not come to anything."""
     change: ModifyOrder | None = None
     own_cancel: bool = False
     """The wish to cancel is this sender's, not the router's."""
