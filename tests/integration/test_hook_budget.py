@@ -25,6 +25,7 @@ from strategy_host.shell.budget import hook_budget
 from tests.support.books import on_bus, rows, wait_until
 from tests.support.books import said as said_in
 from tests.support.builders import MINUTE, T0, a_bar, eurusd
+from tests.support.clusters import cluster_in
 from tests.support.command import barque, parsed
 from tests.support.configs import EURUSD, live_market
 from tests.support.data import ROOT
@@ -125,6 +126,7 @@ def market(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     path.write_text(a_book(), encoding="utf-8")
     without_strategies = only("barbuilder", "router", "sender-paper", "portfolio", "feed-replay")
     system = System(path, folder, without_strategies, environment={"PYTHONPATH": str(ROOT)}, durable=False)
+    cluster_in(folder / "postgres")
     try:
         system.start_servers()
         system.start_services()

@@ -32,6 +32,7 @@ from barque.observability.health import Health
 from barque.postgres.migrate import migrate
 from barque.postgres.pool import connect_one
 from tests.support.builders import NS, T0, a_quote, an_order
+from tests.support.clusters import cluster_in
 from tests.support.data import ROOT
 from tests.support.driving import OPTIONS, at_rest, publish, said, until, writer
 from tests.support.nodes import AcceptingNode, NoRows, TallyNode
@@ -401,7 +402,7 @@ async def empty(bus: RedisBus) -> None:
 
 
 async def test_a_holder_survives_a_crash_of_postgres_and_says_everything_once(bus: RedisBus, tmp_path: Path) -> None:
-    server = EmbeddedPostgres(tmp_path / "postgres")
+    server = EmbeddedPostgres(cluster_in(tmp_path / "postgres"), durable=False)
     config = await asyncio.to_thread(server.start)
     try:
         connection = await connect_one(config)

@@ -16,6 +16,7 @@ from barque.messages import Message, Topic, time_of
 from barque.postgres.pool import connect_one
 from barque_cli.composition import ServiceSpec
 from barque_cli.system import System, only
+from tests.support.clusters import cluster_in
 
 SERVICES = only("barbuilder", "router", "sender-paper", "portfolio", "strategy-host", "feed-replay")
 LINEAGE = "replayed"
@@ -28,6 +29,7 @@ def running_book(config: str, folder: Path, services: Sequence[ServiceSpec] = SE
     path = folder / "barque.toml"
     path.write_text(config, encoding="utf-8")
     system = System(path, folder, services, durable=False)
+    cluster_in(folder / "postgres")
     try:
         system.start_servers()
         system.start_services()
@@ -36,12 +38,12 @@ def running_book(config: str, folder: Path, services: Sequence[ServiceSpec] = SE
         system.stop()
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float, what: str) -> None:
+def wait_until(condition: Callable[[], bool], timeout_s: float, what: str, every_s: float = 0.05) -> None:
     """Poll `condition`; fails naming `what` did not happen."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, f"{what} did not happen within {timeout_s:.0f} s"
-        time.sleep(0.05)
+        time.sleep(every_s)
 
 
 def wait_finished(system: System, timeout_s: float) -> None:
