@@ -86,8 +86,8 @@ def test_the_guide_works_when_it_is_followed_to_the_letter(tmp_path: Path) -> No
         def traded() -> bool:
             return "breakout-eurusd" in json.dumps(status().get("positions", ""))
 
-        wait_until(lambda: "strategy.breakout-eurusd" in json.dumps(status()), 60, "the node")
-        wait_until(traded, 120, "a trade")
+        wait_until(lambda: "strategy.breakout-eurusd" in json.dumps(status()), 60, "the node", every_s=1.0)
+        wait_until(traded, 120, "a trade", every_s=1.0)
         assert "strategy.breakout-eurusd" in shell(second_terminal, folder, settings)
 
 

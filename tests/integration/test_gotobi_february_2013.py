@@ -16,7 +16,7 @@ entry is the open of 22:01. Read off the two files by eye:
 
 An account of 1,000,000 JPY without commissions ends with 956,500 JPY.
 
-The backtest runs over the whole month; the services over the half hours around the trades in `make test`, over the hours around
+The backtest runs over the whole month; the services over the minutes around the trades in `make test`, over the hours around
 them and the whole month in `make parity`. What lies between changes nothing.
 """
 
@@ -76,7 +76,7 @@ def month() -> tuple[Path, Path]:
 
 @pytest.fixture
 def minutes(month: tuple[Path, Path], tmp_path: Path) -> tuple[Path, Path]:
-    """The same files, cut to the half hours around entries and exits."""
+    """The same files, cut to the minutes around entries and exits."""
     return _cut_near(month, tmp_path, BY_HAND)
 
 
@@ -232,8 +232,8 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def _cut_near(files: tuple[Path, Path], folder: Path, fills: list[tuple[str, str, str]]) -> tuple[Path, Path]:
-    """Copies with a quarter of an hour before and after each fill."""
-    near = [(_minute(_ns(at) - 900 * NS), _minute(_ns(at) + 900 * NS)) for at, _, _ in fills]
+    """Copies with six minutes before and after each fill."""
+    near = [(_minute(_ns(at) - 360 * NS), _minute(_ns(at) + 360 * NS)) for at, _, _ in fills]
     return _cut(files, folder, lambda stamp: any(begin <= stamp.replace("T", " ") < end for begin, end in near))
 
 

@@ -109,7 +109,7 @@ class Simulated:
 
     venue = "simulated"
     account = "SIM1"
-    quiet_s = 1.0
+    quiet_s = 0.5
     corrects = True
     resizes = True
 

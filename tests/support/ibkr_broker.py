@@ -41,7 +41,7 @@ class Tws:
 
     venue = "ibkr"
     account = ACCOUNT
-    quiet_s = 1.0
+    quiet_s = 0.5
     corrects = True
     native_brackets = True
     resizes = True

@@ -42,7 +42,7 @@ class Mt5:
 
     venue = "mt5"
     account = "5001"
-    quiet_s = 1.0
+    quiet_s = 0.5
     corrects = False
     resizes = False
     """A change of volume takes two requests."""
