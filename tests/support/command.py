@@ -12,11 +12,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+BARQUE = [sys.executable, "-m", "barque_cli.main"]
+"""The command, its arguments to follow."""
+
 
 def barque(*arguments: str | Path, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run the command to its end; its output is text."""
-    command = [sys.executable, "-m", "barque_cli.main", *map(str, arguments)]
-    return run(command, environment or {})
+    return run([*BARQUE, *map(str, arguments)], environment or {})
 
 
 def run(command: Sequence[str], environment: Mapping[str, str], timeout_s: float = 30.0) -> subprocess.CompletedProcess[str]:
