@@ -398,3 +398,13 @@ def test_a_symbol_or_interval_that_cannot_be_is_refused() -> None:
         base: dict[str, Any] = {"id": "s1", "strategy": "test", "symbols": ("EURUSD",)}
         with pytest.raises(ConfigError, match=text):
             StrategyNode(StrategyConfig(**(base | changes)), Diary, [eurusd()])
+
+
+@pytest.mark.parametrize("wrong", ["SMA", SMA])
+def test_what_is_no_indicator_is_refused_where_it_is_declared(wrong: Any) -> None:
+    class Wrong(Strategy):
+        def setup(self) -> None:
+            self.indicator(wrong)
+
+    with pytest.raises(ConfigError, match=r"give an object of a subclass of `Indicator`, such as SMA\(20\)"):
+        a_node(Wrong)

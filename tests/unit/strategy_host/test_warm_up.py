@@ -133,7 +133,7 @@ def test_a_node_that_has_begun_cannot_be_given_a_past() -> None:
         node.warm_up(minutes(1.0))
 
 
-@pytest.mark.parametrize("wanted", [{}, {"bars": 3, "days": 1.0}, {"bars": -1}, {"days": -2.0}])
+@pytest.mark.parametrize("wanted", [{}, {"bars": 3, "days": 1.0}, {"bars": -1}, {"bars": 2.5}, {"days": -2.0}])
 def test_a_warm_up_of_nothing_or_of_two_sizes_is_refused(wanted: dict[str, int]) -> None:
     class Wrong(Strategy):
         def setup(self) -> None:

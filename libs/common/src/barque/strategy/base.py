@@ -151,6 +151,8 @@ class Strategy:
     def indicator(self, indicator: IndicatorT) -> IndicatorT:
         """Keep the indicator's memory through restarts. With other parameters than before the restart it begins anew."""
         self._barque.check_declaring()
+        if not isinstance(indicator, Indicator):
+            raise StrategyError(f"indicator({indicator!r}): give an object of a subclass of `Indicator`, such as SMA(20)")
         self._barque.indicators.append((indicator, msgspec.msgpack.encode(indicator)))
         return indicator
 
@@ -175,9 +177,9 @@ class Strategy:
         """Have `on_bar` hear the past before the strategy begins: the last `bars` of each series, or those of the last `days`
         (of 24 hours). Only what the host can find of it; the bars of the past are all older than the first message."""
         self._barque.check_declaring()
-        if (bars > 0) == (days > 0) or bars < 0 or days < 0:
-            raise StrategyError(f"warm_up(bars={bars}, days={days}): give either bars or days, positive")
-        self._barque.warm_up = WarmUp(bars=bars, days=days)
+        if (bars > 0) == (days > 0) or bars < 0 or days < 0 or bars != int(bars):
+            raise StrategyError(f"warm_up(bars={bars}, days={days}): give either bars or days, positive, and whole bars")
+        self._barque.warm_up = WarmUp(bars=int(bars), days=days)
 
     def watch_account(self, account: str = "") -> None:
         """Be told the figures of the account that it trades on, see `account`; a name is needed where the book has several."""
