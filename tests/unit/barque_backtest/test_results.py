@@ -180,5 +180,7 @@ def test_who_cannot_trade_or_be_valued_is_a_note() -> None:
     other = AccountConfig(name="other", currency="USD", starting_cash=Decimal(10_000))
     notes = summarise(a_run([fill(1, "1", "10.00")], 2, accounts=(other,)), [[bars([10.0, 10.0])]]).notes
     assert [note.partition(":")[0] for note in notes] == ["account paper traded and has no [[portfolio.accounts]] entry"]
+    (note,) = summarise(a_run([fill(1, "1", "10.00")], 3, accounts=()), [[bars([10.0, 12.0, 9.0])]]).notes
+    assert note.startswith("no [[portfolio.accounts]] entry")
     notes = summarise(a_run([], 2, strategies=()), [[bars([10.0, 10.0])]]).notes
     assert notes == ["no [[strategies]] entry is enabled: nobody traded"]

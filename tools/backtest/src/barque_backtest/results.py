@@ -289,7 +289,7 @@ def _notes(run: BacktestRun, total: Statistics) -> list[str]:
     if run.dead_letters:
         first = run.dead_letters[0]
         notes.append(f"{len(run.dead_letters)} messages could not be handled; the first by {first.node}: {first.reason}")
-    if total.max_drawdown is not None and total.max_drawdown >= 1:
+    if total.start_equity > 0 and total.max_drawdown is not None and total.max_drawdown >= 1:
         notes.append("equity came to zero or below: here nobody calls for margin, a broker would have closed the positions")
     return [*notes, *_alarms(run), *deaf(run)]
 
