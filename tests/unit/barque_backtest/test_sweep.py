@@ -60,6 +60,14 @@ def test_a_run_whose_strategy_raised_has_failed_and_is_not_kept(data: Path, tmp_
     assert [path.stem for path in (tmp_path / "out" / "runs").iterdir()] == [whole.key]
 
 
+def test_a_run_in_which_nobody_heard_a_bar_has_failed(data: Path) -> None:
+    axes = [parse_axis("strategies.sma.interval=1m,5m")]
+    made = [Job(parameters=chosen, config=with_values(a_config(), axes, chosen)) for chosen in combinations(axes)]
+    whole, deaf = run_jobs(made, opener(data))
+    assert (whole.status, deaf.status) == ("ok", "failed")
+    assert deaf.reason == "strategy sma heard no bar: it asks for EURUSD 5m bid, there were EURUSD 1m bid"
+
+
 def test_two_processes_find_what_one_finds(data: Path) -> None:
     assert run_jobs(jobs()[:3], opener(data), processes=2) == run_jobs(jobs()[:3], opener(data))
 

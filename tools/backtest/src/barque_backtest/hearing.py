@@ -19,8 +19,9 @@ from strategy_host.core.loading import bar_price, load_strategy
 _MIRRORED: Mapping[str, str] = {"bid": "ask", "ask": "bid"}
 
 
-def deaf(run: BacktestRun) -> list[str]:
-    """What to say of the strategies that cannot have heard a bar of their main interval, or of one of their series."""
+def deaf(run: BacktestRun, wholly: bool = False) -> list[str]:
+    """What to say of the strategies that cannot have heard a bar of their main interval; or, unless `wholly`, of one of their
+    symbols and intervals."""
     if not run.facts.series:
         return []
     fed = [*run.facts.series, *_inverted(run)]
@@ -33,7 +34,7 @@ def deaf(run: BacktestRun) -> list[str]:
         own = [bars for bars in there if bars.symbol in entry.symbols]
         if not any(bars.interval == entry.interval and wished in (None, bars.price) for bars in own):
             notes.append(f"strategy {entry.id} heard no bar: it asks for {_asked(entry, wished)}, {_instead(run, entry, own)}")
-        elif missing := _missing(entry, own):
+        elif not wholly and (missing := _missing(entry, own)):
             notes.append(
                 f"strategy {entry.id} heard no bar of {', '.join(missing)}: neither the data nor [[barbuilder.bars]] have any"
             )

@@ -28,8 +28,10 @@ from barque_backtest.engine import SECTIONS, Watch, run_backtest
 from barque_backtest.feeding import Source, Span
 from barque_backtest.folder import write_json
 from barque_backtest.grid import Combination, fault_of
+from barque_backtest.hearing import deaf
 from barque_backtest.path import EquityPath, path_of
 from barque_backtest.results import summarise
+from barque_backtest.run import BacktestRun
 from barque_backtest.statistics import Statistics
 from barque_backtest.workers import Work, each_of
 
@@ -72,7 +74,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     parameters: dict[str, Any]
     status: str
-    """`ok`; `invalid`: the parameters were refused; `failed`: the run ended with an error, or a strategy of it raised."""
+    """`ok`; `invalid`: the parameters were refused; `failed`: the run ended with an error, or its figures mean nothing."""
     reason: str = ""
     statistics: Statistics | None = None
     strategies: list[Statistics] = []
@@ -238,8 +240,8 @@ def _run(shelf: Shelf, job: Job) -> Record:
     try:
         sources = shelf.sources(job.config)
         run = run_backtest(job.config, sources, job.span, Watch())
-        if run.failures:
-            return Record(key=job.key, parameters=parameters, status="failed", reason=run.failures[0].text)
+        if reason := _broken(run):
+            return Record(key=job.key, parameters=parameters, status="failed", reason=reason)
         result = summarise(run, blocks(sources, job.span, run.instruments), charts=False, detail=job.with_path)
     except BarqueError as error:
         fault = fault_of(job.config)
@@ -252,6 +254,14 @@ def _run(shelf: Shelf, job: Job) -> Record:
         strategies=result.strategies,
         path=path_of(result) if job.with_path else None,
     )
+
+
+def _broken(run: BacktestRun) -> str:
+    """Why the figures of a run mean nothing: a strategy raised, or no strategy heard a bar; empty where they do."""
+    if run.failures:
+        return run.failures[0].text
+    notes = deaf(run, wholly=True)
+    return notes[0] if notes and len(notes) == len(run.strategies) else ""
 
 
 def _refuse_if_none(records: Iterable[Record]) -> None:
