@@ -5,6 +5,7 @@ Judged by the simulated broker's own books, over its wire."""
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,10 +46,10 @@ class AtTheBroker:
         self.told += self.session.take()
         return [type(event).__name__ for event in self.told]
 
-    async def send(self, *requests: Request, halted: bool) -> list[NotSent]:
-        """What was held back of them."""
+    async def send(self, *requests: Request, halted: bool, ago: float = 0) -> list[NotSent]:
+        """What was held back of them; they were decided so many seconds `ago`."""
         self.told.clear()
-        await self.session.send(requests, halted)
+        await self.session.send(requests, halted, time.monotonic() - ago)
         self.hear()
         return [event for event in self.told if isinstance(event, NotSent)]
 
@@ -100,3 +101,15 @@ async def test_under_a_halt_no_new_order_and_no_growing_change_leaves_but_cancel
     assert await there.send(change(ORDER, under_halt=True, quantity=D(3)), withdraw, halted=True) == []
     await there.until(lambda: set(there.at_broker().values()) == {D(3)})
     assert there.broker.submissions() == {"o1": 1, "o2": 1}
+
+
+async def test_a_process_that_was_kept_for_longer_than_its_session_lives_writes_nothing(there: AtTheBroker) -> None:
+    assert await there.send(Send(orders=((ORDER, 1),)), halted=False) == []
+    await there.until(lambda: len(there.at_broker()) == 1)
+    other = Send(orders=((replace(ORDER, order_id="o2"), 2),))
+    withdraw = Withdraw(request=CancelOrder(order_id="o1", **ABOUT), number=1)
+    held = await there.send(other, withdraw, change(ORDER, under_halt=True, quantity=D(3)), halted=False, ago=2.1)
+    assert [(event.order_ids, event.request) for event in held] == [(("o2",), "submit"), (("o1",), "cancel"), (("o1",), "modify")]
+    assert await there.send(other, halted=False, ago=1) == []
+    await there.until(lambda: len(there.at_broker()) == 2)
+    assert there.at_broker() == {"o1": D(4), "o2": D(4)}

@@ -47,14 +47,15 @@ class Held:
     async def hold(self) -> None:
         assert await self.row.acquire(asyncio.Event())
         await self.row.begin_halt_row()
-        await self.intents.begin(self.row.session())
+        await self.intents.begin(self.row.session(), self.row.scope, self.row.state)
 
-    async def write(self, *batch: Message, said: tuple[Message, ...] = ()) -> None:
+    async def write(self, *batch: Message, said: tuple[Message, ...] = (), gate: bool = False) -> None:
         """Feed `batch`; `said` goes along as if the node had said it."""
         handled = [Handled(message, self.node.handle(message)) for message in batch]
         handled += [Handled(message, [(Topic.PORTFOLIO, message)]) for message in said]
-        self.row.state = self.node.snapshot()
-        await self.row.move(self.row.session(), {}, self.intents.rows(self.row.epoch, handled))
+        cut = self.node.cut()
+        self.row.state = cut.state
+        await self.row.move(self.row.session(), {}, self.intents.rows(self.row.epoch, handled, cut), gate)
         await self.row.written({})
 
 
@@ -104,8 +105,7 @@ async def test_an_order_that_is_in_the_ledger_stops_the_sender_and_moves_nothing
 ) -> None:
     await held.write(an_order())
     seq = held.row.seq
-    held.node.restore(b"")
-    await held.intents.begin(held.row.session())
+    await held.intents.begin(held.row.session(), held.row.scope, b"")
     with pytest.raises(InvariantError, match=r"the ledger refuses a row.*o1"):
         await held.write(an_order())
     assert [row["seq"] for row in await rows(connection, "node_state")] == [seq]
@@ -143,16 +143,17 @@ async def test_the_halt_is_seen_on_the_way_and_the_gate_closes_at_once(
 ) -> None:
     first = held.row.halt_news()
     assert isinstance(first, Resume), "a new holder is told how it is"
-    async with held.row.gate() as halted:
-        assert not halted
-        halting = asyncio.create_task(halt_now(connection, bus.book))
-        await asyncio.wait((halting,), timeout=0.2)
-        assert not halting.done(), "a halt waits for what is being sent"
+    await held.write(an_order(), gate=True)
+    assert not held.row.halt_seen
+    halting = asyncio.create_task(halt_now(connection, bus.book))
+    await asyncio.wait((halting,), timeout=0.2)
+    assert not halting.done(), "a halt waits for what is being sent"
+    await held.row.close_gate()
     await halting
     assert held.row.halt_news() is None, "it has not been looked at"
-    async with held.row.gate() as halted:
-        assert halted
-    await held.write(an_order())
+    await held.write(an_order(order_id="o2"), gate=True)
+    assert held.row.halt_seen
+    await held.row.close_gate()
     news = held.row.halt_news()
     assert isinstance(news, Halt)
     assert (news.command_id, news.actor, news.reason) == ("h1", "anna", "enough")

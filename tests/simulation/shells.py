@@ -18,6 +18,8 @@ from barque.bus.step import as_told, merge
 from barque.messages import ClockTicked, Message, SubmitOrder, Topic
 from barque.node import Output
 from router.core.sending.effects import Effect
+from router.core.sending.node import SendingNode
+from tests.support.sending import Kept
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,7 @@ class Shell:
         self._replay = make()
         self._begun = False
         self.blob = b""
+        self._kept = Kept() if isinstance(self.node, SendingNode) else None
         self.positions = dict.fromkeys(topics, 0)
         self.outbox: list[Output] = []
         """Committed and not published yet; nothing else is written before."""
@@ -126,6 +129,8 @@ class Shell:
         blob = self.node.snapshot()
         self._check_replay(turn, blob)
         self.blob, self.positions = blob, turn.positions
+        if self._kept is not None:
+            self._kept.add(self.node.cut())
         self.outbox = turn.outputs
         self.commits += 1
         return True
@@ -138,7 +143,10 @@ class Shell:
     def restart(self) -> None:
         """The process dies, or drops what it computed: what was not committed has never been."""
         self.node = self._make()
-        self.node.restore(self.blob)
+        if self._kept is not None:
+            self._kept.reborn(self.node)
+        else:
+            self.node.restore(self.blob)
 
     def _check_replay(self, turn: Turn, blob: bytes) -> None:
         if not self._begun:

@@ -36,6 +36,8 @@ from router.core.sending.config import SendingConfig
 from router.core.sending.effects import AskBooks, Change, Effect, HaltBook, Send, Withdraw
 from router.core.sending.events import Books, Lost, NotSent, Release
 from router.core.sending.node import SendingNode
+from router.core.sending.state import Booked, Finished
+from router.core.sending.windows import Cut, Windows
 from tests.support.builders import NS, T0, an_order, clock
 
 Luck = Literal["ok", "not_sent", "lost_before", "lost_after"]
@@ -236,6 +238,34 @@ def an_account(**changes: Any) -> VenueAccount:
     return VenueAccount(**(base | {"equity": D(100_000), "buying_power": D(100_000)} | changes))
 
 
+class Kept:
+    """A sender's cuts, put together as the ledger does it: all that a process that starts anew finds."""
+
+    def __init__(self) -> None:
+        self.state = b""
+        self._rows: dict[str, dict[str, tuple[int, bytes]]] = {"finished": {}, "executions": {}}
+        self._number = 0
+
+    def add(self, cut: Cut) -> None:
+        self.state = cut.state
+        for part, change in (("finished", cut.finished), ("executions", cut.executions)):
+            rows = self._rows[part]
+            for key in change.gone:
+                del rows[key]
+            for key, entry in change.new.items():
+                self._number += 1
+                rows[key] = self._number, msgspec.msgpack.encode(entry)
+
+    def reborn(self, node: SendingNode) -> SendingNode:
+        """`node`, as the last cut left it."""
+        windows: dict[str, dict[str, Any]] = {}
+        for part, kind in (("finished", Finished), ("executions", Booked)):
+            rows = sorted(self._rows[part].items(), key=lambda row: row[1][0])
+            windows[part] = {key: msgspec.msgpack.decode(body, type=kind) for key, (_, body) in rows}
+        node.join(self.state, Windows(**windows))
+        return node
+
+
 class Sending:
     """A sender and its broker, transaction by transaction, as a shell would drive them."""
 
@@ -254,6 +284,7 @@ class Sending:
         self.questions: list[AskBooks] = []
         """Questions to the books that nobody has answered."""
         self.halts: list[HaltBook] = []
+        self.kept = Kept()
         self._waiting: list[Effect] = []
 
     def tell(self, *messages: Any) -> list[Message]:
@@ -289,11 +320,14 @@ class Sending:
 
     def crash(self) -> list[Message]:
         """The process dies after its last commit and starts anew; what the broker meant to say is lost with the session."""
-        blob = self.node.snapshot()
-        self.node = self._make()
-        self.node.restore(blob)
+        self.node = self.kept.reborn(self._make())
         self.broker.pending, self.questions = [], []
         return self.tell(Disconnected(ts_event_ns=self.now_ns, detail="the sender has started"))
+
+    def restore(self, blob: bytes) -> None:
+        """The sender becomes what a snapshot says."""
+        self.node.restore(blob)
+        self.kept.add(self.node.cut())
 
     def rest(self, rounds: int = 12) -> None:
         """Everything arrives, every question is answered, and time passes until nothing is left to say."""
@@ -318,14 +352,14 @@ class Sending:
         return {symbol: D(quantity) for symbol, quantity in self.state()["positions"].items()}
 
     def _handle(self, message: Any) -> Iterable[Message]:
-        """A core made anew from the snapshot does what the living one does."""
-        reborn = self._make()
-        reborn.restore(self.node.snapshot())
+        """A core made anew from what is kept does what the living one does."""
+        reborn = self.kept.reborn(self._make())
         said = list(self.node.handle(message))
         effects = self.node.take_effects()
         assert list(reborn.handle(message)) == said, message
         assert reborn.take_effects() == effects, message
         assert reborn.snapshot() == self.node.snapshot(), message
+        self.kept.add(self.node.cut())
         self._waiting += effects
         return [m for _, m in said]
 

@@ -539,7 +539,7 @@ def test_a_sender_that_has_never_looked_at_what_is_listed_takes_it_for_known() -
     sending.connect()
     before = sending.state()
     del before["movements"]
-    sending.node.restore(msgspec.msgpack.encode(before))
+    sending.restore(msgspec.msgpack.encode(before))
     movements = (a_movement("d1", "1000"),)
     assert of_kind(CashAdjusted, look(sending, account=an_account(movements=movements))) == []
     later = (*movements, a_movement("d2", "-5", "fee"))

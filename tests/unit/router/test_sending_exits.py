@@ -383,11 +383,11 @@ def test_a_cancel_that_comes_while_a_bracket_is_being_sent_ends_it_should_it_not
     node.restore(sending.node.snapshot())
     for message in (*a_bracket("b"), Release(now_ns=T0), withdrawal("b")):
         node.handle(message)
-    assert [each.state for each in node.orders()[0]] == ["SENDING"] * 3
+    assert [each.state for each in node.orders()[0].values()] == ["SENDING"] * 3
     said = [m for _, m in node.handle(NotSent(order_ids=("b", "b-tp", "b-sl"), request="submit", detail="no route"))]
     said += [m for _, m in node.handle(Release(now_ns=T0 + 2 * NS))]
     assert [m.order_id for m in of_kind(OrderCancelled, said)] == ["b", "b-tp", "b-sl"]
-    assert node.orders()[0] == []
+    assert node.orders()[0] == {}
 
 
 def test_an_exit_that_had_not_left_when_its_entry_ended_in_part_is_as_large_as_that_part() -> None:

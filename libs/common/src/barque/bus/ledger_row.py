@@ -5,8 +5,8 @@ Not:  reading inputs, feeding the node, its other rows: its runner does (`ledger
 
 One transaction: position and state (fenced by seq and epoch), rows, outbox. Where the rows go along as `Rows`, it is one
 statement: one round trip. Then the relay publishes the outbox
-with the same compare-and-set as every commit, so each message appears once; then the positions are mirrored to Redis, which
-therefore never says more than what is both durable and published.
+with the same compare-and-set as every commit, so each message appears once; with it, or then, the positions are mirrored to
+Redis, which therefore never says more than what is both durable and published.
 
 The holder is whoever has the advisory lock of the node, on this very connection; the server ends the session of a holder
 that freezes (`idle_session_timeout`), and a newer epoch refuses it should it wake.
@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
+from types import MappingProxyType
 
 import asyncpg
 import msgspec
@@ -38,7 +39,10 @@ from barque.postgres.projector import Scope
 IDLE_SESSION_TIMEOUT_MS = 3_000
 """How long a frozen holder keeps its lock."""
 HEARTBEAT_S = 1.0
-_HALT = "SELECT halted, command_id, actor, reason, at_ns FROM halts WHERE book = $1"
+_COLUMNS = "halted, command_id, actor, reason, at_ns"
+_HALT = f"SELECT {_COLUMNS} FROM halts WHERE book = $1"  # noqa: S608
+_GATED = f"SELECT {_COLUMNS} FROM open_gate($1)"  # noqa: S608
+_CLOSE_GATE = "SELECT pg_advisory_unlock_shared(gate_of($1))"
 _json = msgspec.json.Encoder(order="deterministic")
 _positions = msgspec.json.Decoder(dict[str, tuple[str, int]])
 _sources = msgspec.json.Decoder(dict[str, tuple[int, str]])
@@ -86,7 +90,6 @@ class LedgerRow:
         self._halt: asyncpg.Record | None = None
         """The halt's row as last seen."""
         self._told_halt: bool | None = None
-        self._gate = ""
         self._spoke_at = 0.0
         """When Postgres last heard of us."""
         self._seen_at = 0.0
@@ -205,7 +208,7 @@ class LedgerRow:
     # -- the halt ---------------------------------------------------------------------------------------------------
 
     async def begin_halt_row(self) -> None:
-        """Make the halt's row, so that there is something to lock while orders leave, and see it."""
+        """Make the halt's row, so that there is one to be seen and locked, and see it."""
         session = self.session()
         async with self.errors():
             await session.execute(
@@ -213,8 +216,6 @@ class LedgerRow:
                 " ON CONFLICT DO NOTHING",
                 self._bus.book,
             )
-            book = await session.fetchval("SELECT quote_literal($1)", self._bus.book)
-        self._gate = f"BEGIN; SET LOCAL synchronous_commit = off; SELECT FROM halts WHERE book = {book} AND NOT halted FOR SHARE"
         await self.look_at_halt()
 
     async def look_at_halt(self, share: bool = False) -> None:
@@ -239,32 +240,39 @@ class LedgerRow:
         kind = Halt if halted else Resume
         return kind(command_id=row["command_id"], ts_event_ns=row["at_ns"], actor=row["actor"], reason=row["reason"])
 
-    @asynccontextmanager
-    async def gate(self) -> AsyncIterator[bool]:
-        """Hold the halt's row while requests leave; gives whether the book is halted. That it opens at all proves that the
-        session, and with it the lock on the node, is still ours. There is nothing in its transaction to outlive it."""
-        session = self.session()
+    @property
+    def halt_seen(self) -> bool:
+        """The halt's row said so when it was last seen, whether the node has been told or not."""
+        return self._halt is None or bool(self._halt["halted"])
+
+    async def close_gate(self) -> None:
+        """What was decided in a transaction with `gate` has left: a halt may come. Where this fails the session ends, and with it
+        the gate."""
         async with self.errors():
-            status = await session.execute(self._gate)  # several statements in one round trip
-            try:
-                yield status != "SELECT 1"
-            finally:
-                await session.execute("COMMIT")
+            await self.session().execute(_CLOSE_GATE, self._bus.book)
+        self._spoke_at = time.monotonic()
 
     # -- one transaction --------------------------------------------------------------------------------------------
 
-    async def move(self, session: asyncpg.Connection, outputs: Mapping[Topic, Sequence[Message]], rows: Rows = _NO_ROWS) -> None:
+    async def move(
+        self,
+        session: asyncpg.Connection,
+        outputs: Mapping[Topic, Sequence[Message]],
+        rows: Rows = _NO_ROWS,
+        gate: bool = False,
+    ) -> None:
         """Position, state, outbox and `rows`, in the caller's transaction, or in one of its own where there is none.
 
-        The halt's row is seen on the way. Raises `Superseded`, `InvariantError`; in both cases nothing has been written.
+        The halt's row is seen on the way. With `gate` a halt that is committed after that waits for `close_gate`. Raises
+        `Superseded`, `InvariantError`; in both cases nothing has been written, and the session is to be given up.
         """
-        began = time.perf_counter()
+        began, halt = time.perf_counter(), _GATED if gate else _HALT
         statement = f"""
             WITH moved AS (
                 UPDATE node_state SET seq = seq + 1, outbox_seq = $4, outbox = $5, positions = $6, sources = $7, state = $8
                 WHERE book = $1 AND lineage = $2 AND node = $3 AND seq = $9 AND epoch = $10 RETURNING 1
             ) {rows.expressions}
-            SELECT (SELECT count(*) FROM moved) AS moved, halt.* FROM (SELECT 1) AS one LEFT JOIN ({_HALT}) AS halt ON true
+            SELECT (SELECT count(*) FROM moved) AS moved, halt.* FROM (SELECT 1) AS one LEFT JOIN ({halt}) AS halt ON true
         """  # noqa: S608
         async with self.refusals():
             self._halt = row = await session.fetchrow(
@@ -295,7 +303,8 @@ class LedgerRow:
     async def written(self, outputs: Mapping[Topic, Sequence[Message]], halt_action: str = "") -> None:
         """The transaction is durable: publish what was said in it."""
         self.durable(outputs)
-        await self.publish(outputs, halt_action)
+        if outputs:
+            await self._publish(self._outbox_seq, outputs, halt_action)
 
     def durable(self, outputs: Mapping[Topic, Sequence[Message]]) -> None:
         """The transaction in which `outputs` were said is durable."""
@@ -304,9 +313,14 @@ class LedgerRow:
         self._outbox_seq += bool(outputs)
 
     async def publish(self, outputs: Mapping[Topic, Sequence[Message]], halt_action: str = "") -> None:
-        """What the last transaction said; as often as it takes, it appears once."""
-        if outputs:
-            await self._publish(self._outbox_seq, outputs, halt_action)
+        """What the last transaction said, and the positions with it; as often as it takes, it appears once."""
+        if not outputs:
+            await self.mirror()
+            return
+        changed = self._unmirrored()
+        await self._publish(self._outbox_seq, outputs, halt_action, changed)
+        self._mirrored.update(changed)
+        self._seen_at = time.monotonic()
 
     async def stop_book(self, poison: Poison, stop: asyncio.Event) -> bool:
         """Halt the book before an entry that cannot be handled; True where an operator has resumed it: the entry is passed."""
@@ -331,12 +345,15 @@ class LedgerRow:
 
     async def mirror(self, then: Wait | None = None) -> Pending | None:
         """Repeat the positions in Redis where they have changed; `then` goes out with it, and its reply to come is returned."""
-        changed = {t: p for t, p in self.positions.items() if self._mirrored.get(t) != p}
+        changed = self._unmirrored()
         if not changed:
             return None
         waited = await self._mirror(changed, then)
         self._mirrored.update(changed)
         return waited
+
+    def _unmirrored(self) -> dict[Topic, Position]:
+        return {t: p for t, p in self.positions.items() if self._mirrored.get(t) != p}
 
     async def show_life(self) -> None:
         """A holder that has had nothing to write for a second says in Redis that it is there."""
@@ -394,13 +411,19 @@ class LedgerRow:
             )
         await self._publish(last, {Topic(t): decode_batch(Topic(t), body) for t, body in _outputs.decode(blob)})
 
-    async def _publish(self, outbox_seq: int, outputs: Mapping[Topic, Sequence[Message]], halt_action: str = "") -> None:
+    async def _publish(
+        self,
+        outbox_seq: int,
+        outputs: Mapping[Topic, Sequence[Message]],
+        halt_action: str = "",
+        positions: Mapping[Topic, Position] = MappingProxyType({}),
+    ) -> None:
         answer = await self._bus.commit(
             Commit(
                 node=self._node,
                 expected_seq=outbox_seq - 1,
                 state=b"",
-                positions={},
+                positions=positions,
                 outputs=outputs,
                 outs=self._outs,
                 epoch=self.epoch,

@@ -34,6 +34,7 @@ from router.core.sending.state import (
     LiveOrder,
     SendingState,
 )
+from router.core.sending.windows import renew
 
 _ABOUT = ("order_id", "cause", "root", "strategy_id", "account", "symbol")
 TERMS = ("quantity", "limit_price", "stop_price", "trail_amount")
@@ -165,7 +166,7 @@ class Desk:
     def _remember(self, ended: Finished) -> None:
         """The oldest leave the window: what is many and old, or too many."""
         window, now_ns = self.state.finished, self.state.now_ns
-        window[ended.order.order_id] = ended
+        renew(window, ended.order.order_id, ended)
         while len(window) > FINISHED_LEAST:
             oldest = next(iter(window))
             if len(window) <= FINISHED_MOST and now_ns - window[oldest].ended_ns < FINISHED_NS:
@@ -177,7 +178,7 @@ class Desk:
     def remember_execution(self, exec_id: str, booked: Booked) -> None:
         """It has been booked; what leaves the window is known by its time."""
         state = self.state
-        state.executions[exec_id] = booked
+        renew(state.executions, exec_id, booked)
         if len(state.executions) > EXECUTIONS_WINDOW + SLACK:
             for old in list(islice(state.executions, SLACK)):
                 state.forgotten_ns = max(state.forgotten_ns, state.executions.pop(old).ts_event_ns)

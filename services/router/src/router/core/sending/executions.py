@@ -22,6 +22,7 @@ from router.core.lifecycle import OrderEvent, OrderState, after
 from router.core.sending.desk import Desk
 from router.core.sending.exits import wish_cancel
 from router.core.sending.state import ZERO, Booked, Finished, LiveOrder, is_whole
+from router.core.sending.windows import renew
 
 EXTERNAL = "external"
 """Strategy of whatever was not done by an order of ours."""
@@ -52,13 +53,12 @@ def execute(desk: Desk, execution: VenueExecution) -> bool:
         return False
     signed = execution.quantity if execution.side == "buy" else -execution.quantity
     before, corrects = _replace(desk, execution)
-    booked = _booked(execution, signed)
-    if corrects and executions[corrects].silent:
-        booked.silent = booked.priced = True
+    silent = bool(corrects) and executions[corrects].silent
+    if silent:
         _say_difference(desk, execution, signed - before)
     else:
         _book(desk, execution, signed - before, corrects)
-    desk.remember_execution(execution.exec_id, booked)
+    desk.remember_execution(execution.exec_id, _booked(execution, signed, silent))
     if execution.liquidation and not execution.corrects:
         _warn_liquidated(desk, execution)
     return True
@@ -67,9 +67,7 @@ def execute(desk: Desk, execution: VenueExecution) -> bool:
 def take_over(desk: Desk, execution: VenueExecution) -> None:
     """It lies before this book begins: know it, book nothing."""
     signed = execution.quantity if execution.side == "buy" else -execution.quantity
-    booked = _booked(execution, signed)
-    booked.priced = booked.silent = True
-    desk.remember_execution(execution.exec_id, booked)
+    desk.remember_execution(execution.exec_id, _booked(execution, signed, silent=True))
 
 
 def _pass_over(desk: Desk, execution: VenueExecution) -> None:
@@ -88,9 +86,9 @@ def _say_difference(desk: Desk, execution: VenueExecution, change: Decimal) -> N
         _book(desk, replace(execution, side=side, quantity=abs(change), commission=ZERO), change, "")
 
 
-def _booked(execution: VenueExecution, signed: Decimal) -> Booked:
-    priced = execution.commission is not None
-    return Booked(order_id=execution.order_id, signed=signed, ts_event_ns=execution.ts_event_ns, priced=priced)
+def _booked(execution: VenueExecution, signed: Decimal, silent: bool) -> Booked:
+    priced = silent or execution.commission is not None
+    return Booked(order_id=execution.order_id, signed=signed, ts_event_ns=execution.ts_event_ns, priced=priced, silent=silent)
 
 
 def _replace(desk: Desk, execution: VenueExecution) -> tuple[Decimal, str]:
@@ -101,8 +99,14 @@ def _replace(desk: Desk, execution: VenueExecution) -> tuple[Decimal, str]:
     name = execution.corrects
     old = executions.get(name)
     if old is None:
-        gone = Booked(order_id=execution.order_id, signed=ZERO, ts_event_ns=execution.ts_event_ns, priced=True)
-        gone.replaced_by, gone.reported = execution.exec_id, False
+        gone = Booked(
+            order_id=execution.order_id,
+            signed=ZERO,
+            ts_event_ns=execution.ts_event_ns,
+            priced=True,
+            replaced_by=execution.exec_id,
+            reported=False,
+        )
         desk.remember_execution(name, gone)
         return ZERO, ""
     seen = {execution.exec_id}
@@ -110,13 +114,13 @@ def _replace(desk: Desk, execution: VenueExecution) -> tuple[Decimal, str]:
         name = old.replaced_by
         seen.add(name)
         old = executions[name]
-    before, old.signed, old.replaced_by, old.priced = old.signed, ZERO, execution.exec_id, True
-    return before, name
+    renew(executions, name, replace(old, signed=ZERO, replaced_by=execution.exec_id, priced=True))
+    return old.signed, name
 
 
 def _take_replaced(desk: Desk, execution: VenueExecution, known: Booked) -> bool:
     """What replaced it has been booked before it came. If it was a correction itself, what it corrects counts no longer."""
-    known.reported = True
+    renew(desk.state.executions, execution.exec_id, replace(known, reported=True))
     before, corrects = _replace(desk, execution)
     if not corrects:
         return False
@@ -131,8 +135,9 @@ def _add_commission(desk: Desk, execution: VenueExecution, known: Booked) -> Non
     name = commission_id(execution.exec_id)
     priced = replace(execution, exec_id=name, corrects=execution.exec_id)
     _book(desk, priced, ZERO, execution.exec_id)
-    signed, known.signed, known.replaced_by, known.priced = known.signed, ZERO, name, True
-    desk.remember_execution(name, replace(known, signed=signed, replaced_by=""))
+    priced_now = replace(known, priced=True)
+    renew(desk.state.executions, execution.exec_id, replace(priced_now, signed=ZERO, replaced_by=name))
+    desk.remember_execution(name, replace(priced_now, replaced_by=""))
 
 
 def _book(desk: Desk, execution: VenueExecution, change: Decimal, corrects: str) -> None:
@@ -210,10 +215,10 @@ def _late(desk: Desk, finished: Finished, contracts: Decimal) -> LiveOrder | Non
         live = desk.revive(finished)
         wish_cancel(live, desk.state.now_ns)  # the router was told that it is gone, and counts no more on it or against it
         return live
-    finished.filled += contracts
-    event = OrderEvent.FILLED if finished.filled >= order.quantity else OrderEvent.PART_FILLED
+    filled, state = finished.filled + contracts, finished.state
     if contracts > 0:
-        finished.state = after(finished.state, event, traded=True)
+        state = after(state, OrderEvent.FILLED if filled >= order.quantity else OrderEvent.PART_FILLED, traded=True)
+    renew(desk.state.finished, order.order_id, replace(finished, filled=filled, state=state))
     _cut_siblings(desk, order.oco_group, order.order_id, contracts)
     exits = desk.children_of(order.order_id)
     if not desk.capabilities.brackets:

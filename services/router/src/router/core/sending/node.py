@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from barque.errors import ConfigError
 from barque.messages import (
@@ -48,6 +49,7 @@ from router.core.sending.desk import Desk
 from router.core.sending.effects import Effect
 from router.core.sending.events import Books, BooksUnavailable, Lost, NotSent, ReconcileAsked, Release
 from router.core.sending.state import Finished, LiveOrder, SendingState
+from router.core.sending.windows import Cut, Windows, follow
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(SendingState).decode
@@ -70,6 +72,8 @@ class SendingNode:
         self.name = f"sender.{venue}"
         self._account = config.account
         self._desk = Desk(config, capabilities, self.name, symbols)
+        self._cut = Windows()
+        """As of the last cut."""
         self._handlers: dict[type, Callable[[Desk, Any], object]] = {
             SubmitOrder: self._if_ours(requests.submit),
             CancelOrder: self._if_ours(requests.cancel),
@@ -120,14 +124,14 @@ class SendingNode:
         effects, self._desk.effects = self._desk.effects, []
         return effects
 
-    def orders(self) -> tuple[list[LiveOrder], list[Finished]]:
-        """Orders as they are now, for the ledger's rows: those that may trade, and those that have ended, the newest last.
+    def orders(self) -> tuple[Mapping[str, LiveOrder], Mapping[str, Finished]]:
+        """By id: orders that may trade, and those of which it is remembered how they ended."""
+        return self._desk.state.orders, self._desk.state.finished
 
-        The second holds all that ended since this was last asked, whatever has left the window since. Not part of a snapshot.
-        """
-        desk = self._desk
-        ended, desk.ended = desk.ended, []
-        return list(desk.state.orders.values()), [*ended, *desk.state.finished.values()]
+    def take_ended(self) -> list[Finished]:
+        """Orders that have ended, whatever has left the window since. Taken once; never part of a snapshot."""
+        ended, self._desk.ended = self._desk.ended, []
+        return ended
 
     @property
     def waits_for(self) -> str:
@@ -139,9 +143,27 @@ class SendingNode:
         return _encode(self._desk.state)
 
     def restore(self, blob: bytes) -> None:
-        """Become what `blob` says; empty: a sender of a history that has not begun."""
-        self._desk.state = _decode(blob) if blob else SendingState()
+        """Become what `blob` says, a snapshot or the state of this node's last cut; empty: a sender of a history that has not
+        begun."""
+        state = _decode(blob) if blob else SendingState()
+        if state.apart:
+            state.apart, state.finished, state.executions = False, dict(self._cut.finished), dict(self._cut.executions)
+        self._desk.state = state
         self._desk.said, self._desk.effects, self._desk.ended = [], [], []
+
+    def cut(self) -> Cut:
+        """The whole state, in pieces: no more work than what has changed since the last cut."""
+        state = self._desk.state
+        return Cut(
+            _encode(replace(state, finished={}, executions={}, apart=True)),
+            follow(self._cut.finished, state.finished),
+            follow(self._cut.executions, state.executions),
+        )
+
+    def join(self, state: bytes, windows: Windows) -> None:
+        """Become what cuts have said: the state of the last one, the windows as all of them left them. A snapshot has its own."""
+        self._cut = windows
+        self.restore(state)
 
     def _if_ours(self, handler: Callable[[Desk, Any], object]) -> Callable[[Desk, Any], object]:
         """Messages about other accounts are other senders'."""

@@ -21,8 +21,7 @@ FINISHED_LEAST = 128
 FINISHED_MOST = 1024
 """… but no more of them than this, and no fewer than the former. Of an order that has left this window a fill is `external`.
 
-A transaction writes the whole state: 255 bytes of each, 32 kB at the least and 260 kB at the most. The most are there after ten
-minutes of nearly two orders a second.
+A transaction writes those that have changed (`sending.windows`), a snapshot all of them: 255 bytes of each.
 """
 EXECUTIONS_WINDOW = 1024
 SLACK = 64
@@ -87,7 +86,7 @@ class EndedOrder(SubmitOrder, frozen=True, kw_only=True, omit_defaults=True, tag
     """An order without what its router said for people: these are most of its bytes."""
 
 
-class Finished(msgspec.Struct, kw_only=True, omit_defaults=True):
+class Finished(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An order that has ended: enough to book what is reported late."""
 
     order: EndedOrder
@@ -107,7 +106,7 @@ class Doubted(msgspec.Struct, frozen=True, kw_only=True):
     since_ns: int
 
 
-class Booked(msgspec.Struct, kw_only=True, array_like=True):
+class Booked(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """An execution that has been booked."""
 
     order_id: str
@@ -163,7 +162,11 @@ class SendingState(msgspec.Struct, kw_only=True):
     orders: dict[str, LiveOrder] = {}
     """By id, oldest first."""
     finished: dict[str, Finished] = {}
+    """By id, the newest last; changed through `windows.renew` alone."""
     executions: dict[str, Booked] = {}
+    """By `exec_id`, likewise."""
+    apart: bool = False
+    """These two are not in this snapshot."""
     forgotten_ns: int = 0
     """Executions up to here that are not in the window have been booked long ago."""
     positions: dict[str, Decimal] = {}

@@ -1,7 +1,7 @@
 """The order ledger of a sender with a wire: every order that its node knows as a row, every fill as an execution.
 
-In:   the node's orders as they are at the end of a transaction, and the fills that it said.   Out: `intents`, `executions`,
-      its reconciliation reports, and the broker's figures of the account.
+In:   the node's orders as they are at the end of a transaction, the fills that it said, and its cut.   Out: `intents`,
+      `executions`, its reconciliation reports, the broker's figures of the account, and the windows that its state leaves out.
 Not:  deciding anything. A new order whose id is in the table, or an execution that is there already, violates its primary key
       and stops the sender: the last guard against sending or booking twice.
 
@@ -21,11 +21,14 @@ from msgspec.structs import asdict
 
 from barque.bus.ledger_row import Rows
 from barque.messages import AccountSnapshot, Fill, ReconciliationReport
-from barque.postgres.projector import Handled
+from barque.postgres.projector import Handled, Scope
 from router.core.sending.node import SendingNode
-from router.core.sending.state import Finished, LiveOrder
+from router.core.sending.state import Booked, Finished, LiveOrder
+from router.core.sending.windows import Change, Cut, Windows
 
 _encode = msgspec.json.encode
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = {"finished": msgspec.msgpack.Decoder(Finished).decode, "executions": msgspec.msgpack.Decoder(Booked).decode}
 Mark: TypeAlias = tuple[object, ...]
 Row: TypeAlias = dict[str, Any]
 """By column; fields of a message that are no column are passed over by Postgres."""
@@ -59,7 +62,17 @@ _WRITE = f"""
         DO UPDATE SET severity = excluded.severity, discrepancies = excluded.discrepancies)
     , valued AS ({_insert("broker_accounts", f"account, {', '.join(_FIGURES)}", 15)}
         ON CONFLICT (book, lineage, account) DO UPDATE SET {", ".join(f"{each} = excluded.{each}" for each in _FIGURES)})
+    , forgotten AS (
+        DELETE FROM node_windows AS old USING moved, unnest($16::text[], $17::text[]) AS gone (part, key)
+        WHERE old.book = $1 AND old.lineage = $2 AND old.node = $3 AND old.part = gone.part AND old.key = gone.key
+    )
+    , remembered AS (
+        INSERT INTO node_windows (book, lineage, node, part, key, number, body) SELECT $1, $2, $3, entry.*
+        FROM moved, unnest($18::text[], $19::text[], $20::bigint[], $21::bytea[]) AS entry
+        ON CONFLICT (book, lineage, node, part, key) DO UPDATE SET number = excluded.number, body = excluded.body
+    )
 """  # noqa: S608
+_WINDOWS = "SELECT part, key, number, body FROM node_windows WHERE book = $1 AND lineage = $2 AND node = $3 ORDER BY number"
 _BY_KEY = "SET enable_hashjoin = off; SET enable_mergejoin = off; SET plan_cache_mode = force_generic_plan"
 """A sender changes few rows of tables that grow for years. The planner cannot know how few are in the JSON."""
 
@@ -83,45 +96,64 @@ class LiveIntents:
         self._node = node
         self._token = token
         self._written: dict[str, Mark] = {}
+        """Of orders that may trade or are remembered."""
+        self._number = 0
+        """Of the newest entry in `node_windows`."""
 
-    async def begin(self, session: asyncpg.Connection) -> None:
-        """The node has been restored, and its orders are the rows that are there; `session` is going to write. The venue hears
-        of each of them again: what its broker shows may be told by their numbers alone."""
+    async def begin(self, session: asyncpg.Connection, scope: Scope, state: bytes) -> None:
+        """Give the node what it had; its orders are the rows that are there. `session` is going to write. The venue hears of
+        each of them again: what its broker shows may be told by their numbers alone."""
         await session.execute(_BY_KEY)
-        orders = self._orders()
+        entries = await session.fetch(_WINDOWS, scope.book, scope.lineage, scope.node)
+        windows: dict[str, dict[str, Any]] = {part: {} for part in _unpack}
+        for entry in entries:
+            windows[entry["part"]][entry["key"]] = _unpack[entry["part"]](entry["body"])
+        self._number = entries[-1]["number"] if entries else 0
+        self._node.join(state, Windows(**windows))
+        live, remembered = self._node.orders()
+        orders: dict[str, LiveOrder | Finished] = {**remembered, **live}
         self._written = {order_id: _mark(each) for order_id, each in orders.items()}
         for each in orders.values():
             self._name(each)
 
-    def rows(self, epoch: int, batch: Sequence[Handled]) -> Rows:
-        """What brings the rows of orders that have changed to where the node has them, and adds what was said in `batch`."""
+    def rows(self, epoch: int, batch: Sequence[Handled], cut: Cut) -> Rows:
+        """What brings the rows of orders that have changed, and the windows, to where the node has them, and adds what was said
+        in `batch`. An order that has ended and was revived is as it is now."""
         rows = _Rows()
         details = _details(batch)
-        marks: dict[str, Mark] = {}
-        for order_id, each in self._orders().items():
-            before = self._written.get(order_id)
-            mark = marks[order_id] = _mark(each)
+        live, remembered = self._node.orders()
+        ended = {each.order.order_id: each for each in self._node.take_ended()}
+        orders: dict[str, LiveOrder | Finished] = {**ended, **cut.finished.new, **live}
+        for order_id, each in orders.items():
+            before, mark = self._written.get(order_id), _mark(each)
             if mark == before:
                 continue
+            self._written[order_id] = mark
             row = self._changing(each, details.get(order_id, ""), epoch)
             if before is None:
                 rows.told.append({**asdict(each.order), "signal_id": each.order.cause, **row})
             else:
                 rows.changed.append(row)
-        self._written = marks
+        for order_id in (*cut.finished.gone, *ended):
+            if order_id not in live and order_id not in remembered:
+                self._written.pop(order_id, None)
         said = [output for handled in batch for _, output in handled.outputs]
         rows.booked = [asdict(each) for each in said if isinstance(each, Fill)]
         reports = {each.ts_event_ns: each for each in said if isinstance(each, ReconciliationReport)}
         rows.reported = [asdict(each) for each in reports.values()]
         rows.valued = [asdict(each) for each in said if isinstance(each, AccountSnapshot)][-1:]
         by_statement = (rows.told, rows.changed, rows.booked, rows.reported, rows.valued)
-        return Rows(_WRITE, [_encode(each).decode() for each in by_statement])
+        return Rows(_WRITE, [*(_encode(each).decode() for each in by_statement), *self._windows(cut)])
 
-    def _orders(self) -> dict[str, LiveOrder | Finished]:
-        """By id, those that may trade last; of an order that ended and was revived, as it is now."""
-        live, ended = self._node.orders()
-        found: list[LiveOrder | Finished] = [*ended, *live]
-        return {each.order.order_id: each for each in found}
+    def _windows(self, cut: Cut) -> tuple[Sequence[object], ...]:
+        """The arrays of `forgotten` and `remembered`."""
+        changes: Sequence[tuple[str, Change[Any]]] = (("finished", cut.finished), ("executions", cut.executions))
+        gone = [(part, key) for part, change in changes for key in change.gone]
+        new = [(part, key, entry) for part, change in changes for key, entry in change.new.items()]
+        numbers = list(range(self._number + 1, self._number + 1 + len(new)))
+        self._number += len(new)
+        parts, keys = [part for part, _, _ in new], [key for _, key, _ in new]
+        return [part for part, _ in gone], [key for _, key in gone], parts, keys, numbers, [_pack(entry) for _, _, entry in new]
 
     def _changing(self, each: LiveOrder | Finished, detail: str, epoch: int) -> Row:
         order = each.order

@@ -8,10 +8,10 @@ One cycle:
 1. what there is to read, to hear from the broker, or the time;
 2. the node is fed: the halt as last seen, the broker's events, the clock, orders, `Release`; what that comes to (rows,
    position, state, outbox) is one statement, which is one transaction, and shows the halt's row as it is now;
-3. the gate: a second, short transaction that holds the halt's row while requests are written to the wire. Its answer proves
-   that the session, and with it the lock on this account, is still ours; a halt waits for it, and nothing leaves after a halt:
-   an order decided in ignorance of one is told `NotSent`, and then of the halt;
-4. what was said is published, and positions are mirrored.
+3. the gate: a transaction with requests holds it from the moment at which it sees the halt's row until they are on the wire. A
+   halt waits for it, and nothing leaves after a halt: an order decided in ignorance of one is told `NotSent`, and then of the
+   halt. A process that was kept from its work for longer than its session surely lives sends nothing;
+4. what was said is published, and with it positions are mirrored.
 
 A crash between any two steps loses an effect at the most. What it was is found again by the first event of each process,
 `Disconnected`, and by the broker's books.
@@ -32,7 +32,7 @@ from typing import Any, TypeVar
 import asyncpg
 from msgspec.structs import replace
 
-from barque.bus.ledger_row import LedgerRow
+from barque.bus.ledger_row import LedgerRow, Rows
 from barque.bus.node_shell import NodeShell, RunnerOptions
 from barque.bus.reader import Reader
 from barque.bus.redis_bus import RedisBus, flag_of
@@ -64,6 +64,7 @@ from router.core.sending.config import SendingConfig
 from router.core.sending.effects import AskBooks, Effect, HaltBook
 from router.core.sending.events import Books, LedgerFigures, ReconcileAsked, Release
 from router.core.sending.node import SendingNode
+from router.core.sending.windows import Cut
 from router.shell.senders.intents import LiveIntents
 from router.shell.senders.session import VenueSession, is_request
 
@@ -129,7 +130,7 @@ class LiveSender:
             return False
         await self._row.begin_halt_row()
         async with self._row.errors():
-            await self._intents.begin(self._row.session())
+            await self._intents.begin(self._row.session(), self._row.scope, self._row.state)
         self._venue.begin()
         await self._row.mirror()
         row = self._row
@@ -156,19 +157,26 @@ class LiveSender:
         if row.halted or not busy:  # a resume counts at once; of a halt that is news the gate knows
             await row.look_at_halt()
         command = row.halt_news()
-        step = self._feed([*([command] if command else []), *events], entries)
+        step, cut = self._feed([*([command] if command else []), *events], entries)
         effects = self._node.take_effects()
         outputs: dict[Topic, list[Message]] = step.outputs
         halting = self._halting(effects)
         if halting is not None:
             outputs.setdefault(Topic.CONTROL, []).append(halting)
-        kind = "request" if any(map(is_request, effects)) else "event" if any(map(_is_of_an_order, events)) else "other"
-        worth_writing = bool(entries or events or command or outputs or effects or step.poison)
+        requests = [effect for effect in effects if is_request(effect)]
+        kind = "request" if requests else "event" if any(map(_is_of_an_order, events)) else "other"
+        worth_writing = bool(entries or events or command or outputs or effects or step.poison or cut.moved)
         if worth_writing:
             reach(f"{kind}_before_commit")
-            await self._write([Handled(message, said) for message, said in step.handled], outputs, asked, halting)
+            rows = self._intents.rows(row.epoch, [Handled(message, said) for message, said in step.handled], cut)
+            asked_at = time.monotonic()
+            await self._write(outputs, rows, asked, halting, gate=bool(requests))
         reach(f"{kind}_after_commit")
-        await self._act(effects)
+        if requests:
+            await self._send(requests, asked_at)
+        for effect in effects:
+            if isinstance(effect, AskBooks):
+                self._venue.ask(effect)
         if worth_writing:
             reach(f"{kind}_before_publish")
             for alert in outputs.get(Topic.ALERTS, ()):
@@ -176,7 +184,6 @@ class LiveSender:
             row.durable(outputs)
             await self._patiently(stop, lambda: row.publish(outputs, flag_of(halting) if halting is not None else ""))
             reach(f"{kind}_after_publish")
-            await self._patiently(stop, row.mirror)
         self._say_how_it_is()
         if step.poison is not None:
             await row.stop_book(step.poison, stop)
@@ -240,7 +247,7 @@ class LiveSender:
         owners = {row["order_id"]: row["strategy_id"] for row in rows}
         return [_with_owner(event, owners) for event in events]
 
-    def _feed(self, events: Sequence[Any], entries: list[Entry]) -> Step:
+    def _feed(self, events: Sequence[Any], entries: list[Entry]) -> tuple[Step, Cut]:
         """Handle what this transaction is about; nothing is durable yet."""
         row = self._row
         now_ns = self._shell.tell_time()
@@ -250,24 +257,24 @@ class LiveSender:
         )
         if step.poison is not None:  # what comes after it will be read again
             sources = row.verify(entries[: entries.index(step.poison.entry)])
-        row.positions, row.sources, row.state = step.positions, sources, self._node.snapshot()
-        return step
+        cut = self._node.cut()
+        row.positions, row.sources, row.state = step.positions, sources, cut.state
+        return step, cut
 
     async def _write(
-        self, handled: Sequence[Handled], outputs: Mapping[Topic, Sequence[Message]], asked: Sequence[str], halting: Halt | None
+        self, outputs: Mapping[Topic, Sequence[Message]], rows: Rows, asked: Sequence[str], halting: Halt | None, gate: bool
     ) -> None:
         """Make durable what was decided, with the halt, if it was one, and with requests that need not be answered again."""
         row = self._row
         session = row.session()
-        rows = self._intents.rows(row.epoch, handled)
         async with row.errors():
             if halting is None and not asked:
-                return await row.move(session, outputs, rows)
+                return await row.move(session, outputs, rows, gate)
             async with session.transaction():
                 if halting is not None:
                     await halt_in(session, self._bus.book, halting)
                 await session.execute(_ANSWERED, self._bus.book, asked)
-                await row.move(session, outputs, rows)
+                await row.move(session, outputs, rows, gate)
 
     async def _asked_to_reconcile(self, busy: bool) -> list[str]:
         """Requests to compare the books, by id."""
@@ -289,15 +296,12 @@ class LiveSender:
             reason=wanted.reason,
         )
 
-    async def _act(self, effects: Sequence[Effect]) -> None:
-        """What was decided is durable: do it."""
-        requests: list[Any] = [effect for effect in effects if is_request(effect)]
-        if requests:
-            async with self._row.gate() as halted:
-                await self._venue.send(requests, halted)
-        for effect in effects:
-            if isinstance(effect, AskBooks):
-                self._venue.ask(effect)
+    async def _send(self, requests: Sequence[Any], asked_at: float) -> None:
+        """What was decided is durable, and the gate is open: let it leave."""
+        try:
+            await self._venue.send(requests, self._row.halt_seen, asked_at)
+        finally:
+            await self._row.close_gate()
 
     async def _figures(self, positions: Sequence[VenuePosition], account: VenueAccount) -> LedgerFigures | None:
         """What the portfolio has booked of the account, beside what the broker shows; None: it has not begun to, or is behind

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 import structlog
 
+from barque.bus.ledger_row import IDLE_SESSION_TIMEOUT_MS
 from barque.errors import BarqueError, ConfigError, VenueError, VenueRefused, VenueThrottled, VenueUnavailable
 from barque.faults import reach
 from barque.messages import RejectReason, SubmitOrder
@@ -40,6 +41,8 @@ Event: TypeAlias = VenueEvent | NotSent | Lost | Books | BooksUnavailable
 Request: TypeAlias = Send | Withdraw | Change
 GATE_S = 1.0
 """So long may requests of one transaction take to be written; what has not left by then will not."""
+HELD_S = IDLE_SESSION_TIMEOUT_MS / 1000 - 1
+"""So long after it asked for the gate a process may believe that it has it, whatever has kept it since."""
 MAX_EVENTS = 10_000
 """More waiting than this, and the session is treated as a new one: its books tell what was missed."""
 MAX_BACKOFF_S = 60.0
@@ -172,10 +175,10 @@ class VenueSession:
 
     # -- effects ------------------------------------------------------------------------------------------------------
 
-    async def send(self, requests: Sequence[Request], halted: bool) -> None:
+    async def send(self, requests: Sequence[Request], halted: bool, since: float) -> None:
         """Write requests to the wire, in their order, within the gate that the caller holds. `halted`: the node may not have been
-        told yet when it decided them."""
-        self._gate_until = time.monotonic() + GATE_S
+        told yet when it decided them. `since`: the monotonic time at which the gate was not open yet."""
+        self._gate_until = min(time.monotonic() + GATE_S, since + HELD_S)
         try:
             for request in requests:
                 if held := self._held_back(request, halted):
@@ -192,7 +195,7 @@ class VenueSession:
         """Why it does not leave; empty: it does."""
         if halted and not isinstance(request, Withdraw) and not (isinstance(request, Change) and request.under_halt):
             return "the book was halted before it left"
-        if isinstance(request, Send) and not self.may_send():
+        if not self.may_send():
             return "requests before it took too long"
         return ""
 
