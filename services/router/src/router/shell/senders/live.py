@@ -172,6 +172,8 @@ class LiveSender:
             asked_at = time.monotonic()
             await self._write(outputs, rows, asked, halting, gate=bool(requests))
         reach(f"{kind}_after_commit")
+        if step.poison is None:
+            self._inputs.ahead(row.positions)
         if requests:
             await self._send(requests, asked_at)
         for effect in effects:
@@ -412,19 +414,25 @@ class _Inputs:
         self._news = news
         self._reading: asyncio.Task[list[Entry]] | None = None
 
-    async def next(self, positions: Mapping[Topic, Position]) -> list[Entry]:
-        """What has come; empty where the wait is over or the venue has news. Raises `BusUnavailable`."""
+    def ahead(self, positions: Mapping[Topic, Position]) -> asyncio.Task[list[Entry]]:
+        """Begin to read what comes after `positions`, unless that is under way. Begun right after a commit it comes along with
+        what the broker says to that, not behind it."""
         if self._reading is None:
             self._reading = asyncio.create_task(self._reader.next(positions))
+        return self._reading
+
+    async def next(self, positions: Mapping[Topic, Position]) -> list[Entry]:
+        """What has come; empty where the wait is over or the venue has news. Raises `BusUnavailable`."""
+        reading = self.ahead(positions)
         if not self._news.is_set():
             news = asyncio.create_task(self._news.wait())
             try:
-                await asyncio.wait((self._reading, news), return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait((reading, news), return_when=asyncio.FIRST_COMPLETED)
             finally:
                 news.cancel()
-        if not self._reading.done():
+        if not reading.done():
             return []
-        reading, self._reading = self._reading, None
+        self._reading = None
         return reading.result()
 
     async def close(self) -> None:
