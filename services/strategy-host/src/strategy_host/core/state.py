@@ -94,7 +94,9 @@ class StrategyNodeState(msgspec.Struct, kw_only=True):
 
     def open(self, order: SubmitOrder) -> None:
         """The router has made an order."""
-        is_accepted = self.accepted.pop(order.order_id, self) is None
+        is_accepted = order.order_id in self.accepted
+        if is_accepted:
+            del self.accepted[order.order_id]
         if order.order_id in self.gone or order.order_id in self.orders:
             return
         self.orders[order.order_id] = OpenOrder(
