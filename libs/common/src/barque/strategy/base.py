@@ -383,7 +383,8 @@ class Strategy:
         return self._barque.desk.wish(Signal, symbol, fields)
 
     def close(self, symbol: str, quantity: Number | None = None, **options: Unpack[OrderOptions]) -> str:
-        """Close the position, or `quantity` contracts of it."""
+        """Close the position, or `quantity` contracts of it. A close that rests (a limit, a stop, a trail) is cut to what is left
+        whenever something else closes, and ends with the position."""
         instrument = self.instrument(symbol)
         fields = {"action": "exit", **order_fields(instrument, options)}
         if quantity is not None:
