@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import os
+import random
 import secrets
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from barque.errors import BusUnavailable
 
 
+PORTS = range(15_000, 32_000)
+"""Below those that a system gives to outgoing connections: of these one may be taken before whoever asked has opened it."""
+
+
 def free_port() -> int:
-    """A TCP port on loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port on loopback that was free a moment ago; raises `BusUnavailable` where there is none."""
+    for port in random.sample(PORTS, 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise BusUnavailable("100 ports between 15000 and 32000 were tried, and all are in use: which process holds them?")
 
 
 def password_in(folder: Path) -> Path:
