@@ -15,7 +15,6 @@ from pathlib import Path
 
 from barque.errors import BusUnavailable
 
-
 PORTS = range(15_000, 32_000)
 """Below those that a system gives to outgoing connections: of these one may be taken before whoever asked has opened it."""
 
