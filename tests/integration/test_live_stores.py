@@ -88,7 +88,7 @@ async def test_a_postgres_that_dies_and_comes_back_loses_no_order(stores: Stores
     os.kill(stores.postgres.process.pid, signal.SIGQUIT)  # an immediate shutdown: as if the machine had lost its power
     meanwhile = await some_orders(live)
     await asyncio.sleep(1.0)
-    assert not live.ready()
+    assert not await live.is_ready()
     await asyncio.to_thread(stores.postgres.stop)
     sent = set(live.broker.submissions())
     await asyncio.to_thread(stores.postgres.start)
@@ -191,7 +191,11 @@ async def test_an_older_past_of_valkey_ends_the_sender_and_the_runbook_brings_it
     await asyncio.to_thread(stores.valkey.start)
 
     live.start()
-    await live.until(lambda: live.running().poll() is not None or live.ready(), "the end of the sender")
+
+    async def ended_or_ready() -> bool:
+        return live.running().poll() is not None or await live.is_ready()
+
+    await live.until(ended_or_ready, "the end of the sender")
     assert live.running().poll() == 4, live.log()[-2000:]
     assert "one of them was replaced" in live.log() and "barque seed --new-lineage" in live.log()
 

@@ -97,6 +97,13 @@ class LiveProcess(LiveBook):
     def why_not(self) -> str:
         return self._why
 
+    async def until_ready(self) -> None:
+        await self.until(self.is_ready, "the sender to be ready")
+
+    async def is_ready(self) -> bool:
+        """`ready`, asked in a thread: the broker's simulator lives in this loop, and the sender may be waiting for it."""
+        return await asyncio.to_thread(self.ready)
+
     def ready(self) -> bool:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/readyz", timeout=1) as reply:
