@@ -38,7 +38,7 @@ format: $(STAMP) ## put the code into its format
 	.venv/bin/ruff check --fix .
 
 test: $(STAMP) ## every test that belongs to a change
-	$(PY) -m pytest -m "not slow" -n 3 --dist loadfile --no-loadscope-reorder
+	$(PY) -m pytest -m "not slow" -n 4 --dist loadfile --no-loadscope-reorder
 
 demo: $(STAMP) ## the whole system on this machine, on embedded servers
 	.venv/bin/barque demo
