@@ -170,7 +170,7 @@ def race(life: Life, data: st.DataObject) -> None:
 
 
 @given(st.lists(st.tuples(st.booleans(), ONE_OR_MORE), min_size=1, max_size=3), st.data())
-def test_an_exit_ends_flat_though_its_guards_and_resting_exits_trade_before_they_are_taken_back(
+def test_exits_and_targets_end_where_they_are_to_though_guards_and_resting_exits_trade_before_they_are_taken_back(
     brackets: Any, data: st.DataObject
 ) -> None:
     life = Life(a_router(), late=True)
@@ -184,9 +184,13 @@ def test_an_exit_ends_flat_though_its_guards_and_resting_exits_trade_before_they
         life.tell(a_wish(f"r{number}", action="reduce", side=None, quantity=resting, **LIMIT))
     reduced = data.draw(ONE_OR_MORE)
     life.tell(a_wish("reduce", action="reduce", side=None, quantity=reduced))
-    life.tell(a_wish("exit", action="exit", side=None, quantity=None))
+    beyond = data.draw(st.integers(0, 3)) * (-1 if side == "buy" else 1)
+    if beyond and data.draw(st.booleans()):
+        life.tell(a_wish("first", action="target", side=None, quantity=None, target=D(-beyond)))
+    last: dict[str, Any] = {"action": "target", "target": D(beyond)} if beyond else {"action": "exit"}
+    life.tell(a_wish("last", side=None, quantity=None, **last))
     race(life, data)
-    assert life.venue.positions["s1"] == 0
+    assert life.venue.positions["s1"] == beyond, (life.venue.positions, beyond, brackets, reduced)
 
 
 _reports = st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["buy", "sell"]), st.integers(0, 3)), min_size=1, max_size=6)

@@ -418,6 +418,20 @@ def test_a_target_on_the_other_side_takes_back_every_guard() -> None:
     assert (order.side, order.quantity, order.closes) == ("sell", D(3), False)
 
 
+@pytest.mark.parametrize("first", ["guard", "target"])
+def test_a_guard_that_trades_before_a_target_has_taken_it_back_is_made_up_for(first: str) -> None:
+    """Long two, to be short one: three are sold. The stop sells two of its own; two are bought back."""
+    node = a_router()
+    _, loss = held_bracket(node)
+    order = feed(node, wish_to("target", target=D(-1)))[-1]
+    fills = [filled(loss, 2), filled(order)]
+    said = feed(node, *(fills if first == "guard" else reversed(fills)))
+    (again,) = of_kind(SubmitOrder, said)
+    assert (again.side, again.quantity) == ("buy", D(2))
+    feed(node, filled(again))
+    assert position(node) == D(-1)
+
+
 def test_a_resting_exit_leaves_the_guards_until_it_trades() -> None:
     node = a_router()
     profit, loss = held_bracket(node)

@@ -33,6 +33,8 @@ class OpenOrder(msgspec.Struct, kw_only=True):
     """The change that is under way."""
     withdrawn: bool = False
     """A flatten was to end it, or an exit took it back: what trades of it all the same must not carry the position past zero."""
+    aim: Decimal | None = None
+    """The position to which it leads, with what was under way before it: of a target at market that opens something."""
     exits: bool = False
     """It rests to close a position and has no parent: it is never to be larger than what there is to close."""
 

@@ -19,7 +19,7 @@ from router.core.breakers.board import Change, how_to_reset, whose
 from router.core.desk import Desk
 from router.core.orders import order_id_of
 from router.core.risk import Risk, Setup
-from router.core.state import OpenOrder, RouterState
+from router.core.state import ZERO, OpenOrder, RouterState
 
 
 class Stops:
@@ -97,12 +97,13 @@ class Stops:
         return said
 
     def make_up(self, open_order: OpenOrder, fill: Fill) -> list[Output]:
-        """An order that was withdrawn has traded: close what it opened, or open again what it closed twice."""
+        """An order that was withdrawn has traded: close what it opened, or open again what it closed twice. Where a target is
+        under way, that is what lies beyond it."""
         state, order = self._state, open_order.order
         legs = [each for each in state.orders.values() if each.order.parent_id == order.order_id]
         said = self._desk.send(self._desk.cancels(legs, fill.exec_id, fill.root, fill.ts_event_ns))
         place = (order.strategy_id, order.symbol)
-        left = self._expected(place)
+        left = self._beyond(place)
         if not left or (left > 0) != (fill.side == "buy"):
             return said
         if state.halted:
@@ -128,6 +129,23 @@ class Stops:
             if _closes_at_once(each):
                 left += each.remaining if each.order.side == "buy" else -each.remaining
         return left
+
+    def _beyond(self, place: tuple[str, str]) -> Decimal:
+        """The position once all has traded that is closing it at once or led to a target, less that target."""
+        left, aim = self._state.position(*place), ZERO
+        later = ZERO
+        """What market orders open, unless it is part of a later target."""
+        for each in self._state.open_of(*place):
+            if each.order.order_type != "market" or each.state == "PENDING_CANCEL":
+                continue
+            signed = each.remaining if each.order.side == "buy" else -each.remaining
+            if each.aim is not None:
+                left, later, aim = left + later + signed, ZERO, each.aim
+            elif each.order.closes:
+                left += signed
+            else:
+                later += signed
+        return left - aim
 
     def _close(self, place: tuple[str, str], signed: Decimal, origin: tuple[str, str, str, int], reason: str) -> list[Output]:
         """Trade `signed` contracts away. `origin`: cause, leg, root, time."""

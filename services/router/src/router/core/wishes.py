@@ -43,6 +43,8 @@ class Decision(msgspec.Struct, frozen=True):
     changes: Sequence[Change] = ()
     exits: bool = False
     """The first request is an exit that rests."""
+    aim: Decimal | None = None
+    """The position to which the first request leads: a target at market that opens something, beside other orders."""
 
 
 class Wishes:
@@ -96,7 +98,15 @@ class Wishes:
         opens = 1 + len(legs)
         sends = opens + sum(type(request) is ModifyOrder for request in back) if back else opens
         exits = signal.order_type != "market" and signal.action != "enter" and (wanted.closes or signal.action != "target")
-        return self._checked(Proposal(entry, instrument, entry.quantity, opens, sends), [entry, *legs], back, exits)
+        decision = self._checked(Proposal(entry, instrument, entry.quantity, opens, sends), [entry, *legs], back, exits)
+        aims = signal.action == "target" and state.orders and not entry.closes and signal.order_type == "market"
+        return msgspec.structs.replace(decision, aim=self._aim(entry)) if aims else decision
+
+    def _aim(self, entry: SubmitOrder) -> Decimal:
+        """The strategy's position once `entry` has traded, and what is as good as filled before it."""
+        state, place = self._state, (entry.strategy_id, entry.symbol)
+        under_way = state.under_way(*place, "buy") - state.under_way(*place, "sell")
+        return state.position(*place) + under_way + (entry.quantity if entry.side == "buy" else -entry.quantity)
 
     def _take_back(self, signal: Signal, wanted: Size) -> list[CancelOrder | ModifyOrder]:
         place, cause = (signal.strategy_id, signal.symbol), (signal.id, signal.root, signal.ts_event_ns)
