@@ -314,9 +314,6 @@ class LedgerRow:
 
     async def publish(self, outputs: Mapping[Topic, Sequence[Message]], halt_action: str = "") -> None:
         """What the last transaction said, and the positions with it; as often as it takes, it appears once."""
-        if not outputs:
-            await self.mirror()
-            return
         changed = self._unmirrored()
         await self._publish(self._outbox_seq, outputs, halt_action, changed)
         self._mirrored.update(changed)

@@ -51,6 +51,7 @@ async def connect_one(config: PostgresConfig, idle_session_timeout_ms: int = 0) 
             config.dsn(),
             timeout=config.timeout_s,
             command_timeout=config.timeout_s,
+            max_cached_statement_lifetime=0,  # or every five minutes an order waits until its statement is planned anew
             server_settings=_settings(config, idle_session_timeout_ms),
         )
 

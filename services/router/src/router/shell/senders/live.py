@@ -184,12 +184,22 @@ class LiveSender:
             for alert in outputs.get(Topic.ALERTS, ()):
                 self._shell.log.warning("alert", **{name: getattr(alert, name) for name in ("name", "severity", "text")})
             row.durable(outputs)
-            await self._patiently(stop, lambda: row.publish(outputs, flag_of(halting) if halting is not None else ""))
+            await self._publish(stop, outputs, halting)
             reach(f"{kind}_after_publish")
         self._say_how_it_is()
         if step.poison is not None:
             await row.stop_book(step.poison, stop)
             await row.mirror()
+
+    async def _publish(self, stop: asyncio.Event, outputs: Mapping[Topic, Sequence[Message]], halting: Halt | None) -> None:
+        """What was said, however long it takes; of positions alone Redis hears with what is said next, where it is away."""
+        if outputs:
+            flag = flag_of(halting) if halting is not None else ""
+            return await self._patiently(stop, lambda: self._row.publish(outputs, flag))
+        try:
+            await self._row.mirror()
+        except BusUnavailable:
+            self._away = True
 
     async def _next(self, stop: asyncio.Event) -> list[Entry]:
         """What there is to read; nothing, where Redis is away and the broker has news."""
