@@ -205,6 +205,26 @@ def test_a_halted_book_changes_nothing() -> None:
     assert refusal_of(node, a_change("m", order.order_id, quantity=D(2))).reason is RejectReason.HALTED
 
 
+WRONG_SIDE: list[dict[str, Any]] = [
+    {"side": "buy", "stop_loss": "1.395"},
+    {"side": "buy", "take_profit": "1.385"},
+    {"side": "sell", "stop_loss": "1.385"},
+    {"side": "sell", "take_profit": "1.395"},
+]
+
+
+@pytest.mark.parametrize("terms", WRONG_SIDE)
+def test_an_exit_of_a_market_entry_on_the_wrong_side_of_the_mark_is_refused(terms: dict[str, Any]) -> None:
+    """The mark is 1.39. The same exit is right for an order of the other side."""
+    node = a_router()
+    feed(node, a_mark(bid=1.39, ask=1.39))
+    terms = {name: value if name == "side" else D(value) for name, value in terms.items()}
+    refused = refusal_of(node, a_wish("b", quantity=D(2), **terms))
+    assert (refused.reason, D(refused.limit)) == (RejectReason.PRICE, D("1.39"))
+    other = {**terms, "side": "sell" if terms["side"] == "buy" else "buy"}
+    assert len(of_kind(SubmitOrder, feed(node, a_wish("c", quantity=D(2), **other)))) == 2
+
+
 def test_the_exits_of_a_bracket_follow_their_entrys_quantity() -> None:
     node = a_router()
     entry, profit, loss = a_bracket(node)

@@ -79,9 +79,10 @@ class EntryOptions(OrderOptions, total=False):
     """`OrderOptions`, and what only an entry has: keywords of `buy`, `sell` and `bracket`. Exits are held until it fills."""
 
     take_profit: Number | None
-    """Limit of the exit that takes a profit."""
+    """Limit of the exit that takes a profit: on the winning side of the entry's price, or at market of the latest, or the wish is
+    refused."""
     stop_loss: Number | None
-    """Where the exit that ends a loss is triggered."""
+    """Where the exit that ends a loss is triggered, likewise on the losing side."""
     volatility: Number | None
     """How far the price usually moves (an ATR, say), in price units: for sizing by volatility, and for `risk_fraction` where
     there is no `stop_loss`."""

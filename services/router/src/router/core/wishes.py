@@ -61,6 +61,7 @@ class Wishes:
         self._rates = risk.rates
         self._ages = risk.ages
         self._desk = desk
+        self._prices = risk.prices
         self._amounts = Amounts(config.sizing, config.default_quantity, state, risk.prices)
 
     # -- signals -----------------------------------------------------------------------------------------------------
@@ -95,12 +96,27 @@ class Wishes:
         if blocked is not None and not wanted.closes:
             return Decision(refusal=blocked)
         legs = exit_orders(signal, entry, instrument) if signal.take_profit is not None or signal.stop_loss is not None else []
+        misplaced = self._misplaced(signal, entry) if legs else None
+        if misplaced is not None:
+            return Decision(refusal=misplaced)
         opens = 1 + len(legs)
         sends = opens + sum(type(request) is ModifyOrder for request in back) if back else opens
         exits = signal.order_type != "market" and signal.action != "enter" and (wanted.closes or signal.action != "target")
         decision = self._checked(Proposal(entry, instrument, entry.quantity, opens, sends), [entry, *legs], back, exits)
         aims = signal.action == "target" and state.orders and not entry.closes and signal.order_type == "market"
         return msgspec.structs.replace(decision, aim=self._aim(entry)) if aims else decision
+
+    def _misplaced(self, signal: Signal, entry: SubmitOrder) -> Refusal | None:
+        """The exit of an entry at market that would trade as soon as that has: it is on the wrong side of the mark."""
+        mark = self._prices.find(signal.symbol) if entry.order_type == "market" else None
+        if mark is None:
+            return None
+        buys = entry.side == "buy"
+        for name, price, above in (("take_profit", signal.take_profit, buys), ("stop_loss", signal.stop_loss, not buys)):
+            if price is not None and (price <= mark if above else price >= mark):
+                detail = f"to {entry.side} at {mark}, {name} {price} must be {'above' if above else 'below'}"
+                return Refusal(RejectReason.PRICE, detail, limit=str(mark), actual=str(price))
+        return None
 
     def _aim(self, entry: SubmitOrder) -> Decimal:
         """The strategy's position once `entry` has traded, and what is as good as filled before it."""
