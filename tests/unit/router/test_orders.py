@@ -575,6 +575,22 @@ def test_what_trades_of_an_order_that_a_flatten_cancelled_is_closed_with_its_exi
     assert feed(node, filled(closing)) == []
 
 
+def test_a_target_that_a_flatten_could_not_cancel_leads_nowhere_any_more() -> None:
+    """Short two, to be long five: seven are bought. The flatten closes two, its cancel is refused: each part is sold again."""
+    node = a_router()
+    feed(node, filled(order_of(node, a_wish("short", side="sell", quantity=D(2)))))
+    limit_order(node)
+    target = feed(node, wish_to("target", target=D(5)))[-1]
+    said = feed(node, accepted(target), command(Flatten))
+    (closing,) = of_kind(SubmitOrder, said)
+    feed(node, filled(closing), cancel_rejected(target))
+    for n, part in enumerate((1, 5, 1)):
+        (again,) = of_kind(SubmitOrder, feed(node, filled(target, part, n=n)))
+        assert (again.side, again.quantity) == ("sell", D(part))
+        feed(node, filled(again))
+    assert position(node) == D(0)
+
+
 def test_what_trades_after_a_flatten_while_the_book_is_halted_is_a_persons_business() -> None:
     node = a_router()
     order = limit_order(node)

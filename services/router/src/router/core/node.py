@@ -213,7 +213,7 @@ class RouterNode:
             sent = self._desk.send(decision.requests)
             if decision.exits:
                 state.orders[decision.requests[0].order_id].exits = True
-            if decision.aim is not None and decision.requests:
+            if decision.aim is not None:
                 state.orders[decision.requests[0].order_id].aim = decision.aim
             return [*said, *back, *sent] if said or back else sent
         state.count("signals_refused")

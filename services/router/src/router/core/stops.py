@@ -91,7 +91,7 @@ class Stops:
             )
             return [*said, alert("flatten_while_halted", "critical", state.now_ns, text)]
         for place in held:
-            left = self._expected(place)
+            left = self._beyond(place)
             if left and (left > 0) == (state.position(*place) > 0):
                 said += self._close(place, left, (cause, f"flatten|{'|'.join(place)}", cause, ts_ns), reason)
         return said
@@ -122,29 +122,21 @@ class Stops:
         position = self._state.position(order.strategy_id, order.symbol)
         return _closes_at_once(open_order) and (position > 0 if order.side == "sell" else position < 0)
 
-    def _expected(self, place: tuple[str, str]) -> Decimal:
-        """The position once every order has traded that is closing it at once."""
-        left = self._state.position(*place)
-        for each in self._state.open_of(*place):
-            if _closes_at_once(each):
-                left += each.remaining if each.order.side == "buy" else -each.remaining
-        return left
-
     def _beyond(self, place: tuple[str, str]) -> Decimal:
-        """The position once all has traded that is closing it at once or led to a target, less that target."""
+        """The position once all has traded that is closing it at once or leads to a target, less that target. One that was
+        withdrawn leads nowhere."""
         left, aim = self._state.position(*place), ZERO
-        later = ZERO
-        """What market orders open, unless it is part of a later target."""
+        opened = ZERO  # by market orders since the latest target, which are none of its business
         for each in self._state.open_of(*place):
             if each.order.order_type != "market" or each.state == "PENDING_CANCEL":
                 continue
             signed = each.remaining if each.order.side == "buy" else -each.remaining
-            if each.aim is not None:
-                left, later, aim = left + later + signed, ZERO, each.aim
+            if each.aim is not None and not each.withdrawn:
+                left, opened, aim = left + opened + signed, ZERO, each.aim
             elif each.order.closes:
                 left += signed
             else:
-                later += signed
+                opened += signed
         return left - aim
 
     def _close(self, place: tuple[str, str], signed: Decimal, origin: tuple[str, str, str, int], reason: str) -> list[Output]:

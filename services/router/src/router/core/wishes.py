@@ -102,9 +102,9 @@ class Wishes:
         opens = 1 + len(legs)
         sends = opens + sum(type(request) is ModifyOrder for request in back) if back else opens
         exits = signal.order_type != "market" and signal.action != "enter" and (wanted.closes or signal.action != "target")
-        decision = self._checked(Proposal(entry, instrument, entry.quantity, opens, sends), [entry, *legs], back, exits)
         aims = signal.action == "target" and state.orders and not entry.closes and signal.order_type == "market"
-        return msgspec.structs.replace(decision, aim=self._aim(entry)) if aims else decision
+        proposal = Proposal(entry, instrument, entry.quantity, opens, sends)
+        return self._checked(proposal, [entry, *legs], back, exits, self._aim(entry) if aims else None)
 
     def _misplaced(self, signal: Signal, entry: SubmitOrder) -> Refusal | None:
         """The exit of an entry at market that would trade as soon as that has: it is on the wrong side of the mark."""
@@ -134,6 +134,7 @@ class Wishes:
         requests: Sequence[Request],
         back: Sequence[CancelOrder | ModifyOrder] = (),
         exits: bool = False,
+        aim: Decimal | None = None,
     ) -> Decision:
         """`requests`, if nothing speaks against them; remembers what is counted."""
         state, order = self._state, proposal.order
@@ -146,7 +147,7 @@ class Wishes:
             return Decision(refusal=refusal, changes=changes)
         if rules.duplicate_ns and proposal.opens:
             note_intent(state, order, rules.duplicate_ns)
-        return Decision(requests, back, exits=exits)
+        return Decision(requests, back, exits=exits, aim=aim)
 
     # -- cancels -----------------------------------------------------------------------------------------------------
 
